@@ -1,0 +1,249 @@
+"""What every component is: a model whose fields say once what the form, the CLI, the YAML and the docs need."""
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from components.errors import ConfigError, UnknownParameter, did_you_mean
+
+
+class Hint:
+    """Something a field says about itself beyond its type, readable in its JSON Schema."""
+
+    def __init__(self, key: str, value: Any) -> None:
+        self.key = key
+        self.value = value
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = handler(core)
+        schema[self.key] = self.value
+        return schema
+
+
+RUNTIME = Hint("runtime", True)
+INCIDENTAL = Hint("incidental", True)
+
+T = TypeVar("T")
+RuntimeParameter = Annotated[T | None, Field(default=None), RUNTIME]
+"""A field whose value may change from run to run: `temperature: RuntimeParameter[float] = 0.7`."""
+
+Incidental = Annotated[T, INCIDENTAL]
+"""A field that changes how work is done but never its result, so it is no part of a cell's identity."""
+
+Multiline = Annotated[str, Hint("ui", "multiline")]
+Column = Annotated[str, Hint("ui", "column")]
+Columns = Annotated[list[str], Hint("ui", "columns")]
+DataFile = Annotated[str, Hint("ui", "data_file")]
+ModelName = Annotated[str, Hint("ui", "model")]
+
+
+class Component(BaseModel):
+    """One part of a pipeline, described by its fields: type, bounds and the docstring beneath."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_assignment=True,
+        validate_default=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+    )
+
+    category: ClassVar[str] = ""
+    """The shelf of the gallery it stands on."""
+    source: ClassVar[str] = ""
+    """The paper or the documentation it follows."""
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ConfigError(explain(type(self), error)) from error
+
+    @property
+    def runtime_parameters_names(self) -> dict[str, Any]:
+        """Every runtime parameter by name; True where it has a value already, nested for components."""
+        return {
+            name: value if isinstance(value, dict) else getattr(self, name, None) is not None
+            for name, value in self._runtime_parameters()
+        }
+
+    def get_runtime_parameters_info(self) -> list[dict[str, Any]]:
+        """Name, description, JSON Schema and current value of every runtime parameter."""
+        properties = type(self).model_json_schema(mode="validation").get("properties", {})
+        rows: list[dict[str, Any]] = []
+        for name, value in self._runtime_parameters():
+            schema = properties.get(name, {})
+            child = getattr(self, name, None)
+            row = {"name": name, "description": schema.get("description", "")}
+            if isinstance(child, Component):
+                rows.append(row | {"runtime_parameters_info": child.get_runtime_parameters_info()})
+            elif isinstance(value, dict):
+                rows.append(row | {"keys": self._nested_info(name)})
+            else:
+                optional = value is True or not type(self).model_fields[name].is_required()
+                rows.append(row | {"optional": optional, "schema": schema})
+        return rows
+
+    def set_runtime_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Set runtime parameters by name, nested for components; values are coerced to their types.
+
+        Raises: UnknownParameter naming the closest name; ConfigError for a value of the wrong type.
+        """
+        known = dict(self._runtime_parameters())
+        for name, value in parameters.items():
+            if name not in known:
+                raise UnknownParameter(f"{self._title()} has no runtime parameter '{name}'.{did_you_mean(name, known)}")
+            child = getattr(self, name, None)
+            if isinstance(child, Component):
+                if not isinstance(value, Mapping):
+                    raise ConfigError(f"{self._title()}: '{name}' takes a group of parameters, not {value!r}.")
+                child.set_runtime_parameters(value)
+            else:
+                self._set_runtime_parameter(name, value)
+
+    def with_runtime_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """A copy of this component, and of the components it holds, with other runtime parameters."""
+        held = {name: child.with_runtime_parameters({}) for name, child in self._children()}
+        copy = self.model_copy()
+        for name, child in held.items():
+            copy.__dict__[name] = child
+        copy.set_runtime_parameters(parameters)
+        return copy
+
+    def dump(self) -> dict[str, Any]:
+        """The component as plain data: its name under `use`, then every field that is not at its default."""
+        data: dict[str, Any] = {"use": type(self).__name__}
+        for name, field in type(self).model_fields.items():
+            if field.exclude or is_secret(field):
+                continue
+            value = getattr(self, name)
+            if field.is_required() or value != field.get_default(call_default_factory=True):
+                data[name] = plain(value)
+        return data
+
+    def signature(self) -> str:
+        """A hash of all that can change this component's results; keys, addresses and batch sizes are not in it."""
+        return hashlib.blake2b(orjson.dumps(self._identity(), option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+    def _identity(self) -> dict[str, Any]:
+        identity: dict[str, Any] = {"use": type(self).__name__}
+        for name, field in type(self).model_fields.items():
+            if field.exclude or is_secret(field) or INCIDENTAL in field.metadata:
+                continue
+            value = getattr(self, name)
+            identity[name] = value._identity() if isinstance(value, Component) else plain(value)
+        code = source_digest(type(self))
+        return identity | ({"code": code} if code else {})
+
+    def _children(self) -> Iterator[tuple[str, "Component"]]:
+        for name in type(self).model_fields:
+            value = getattr(self, name, None)
+            if isinstance(value, Component) and not type(self).model_fields[name].exclude:
+                yield name, value
+
+    def _runtime_parameters(self) -> Iterator[tuple[str, Any]]:
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name, None)
+            if isinstance(value, Component) and not field.exclude:
+                yield name, value.runtime_parameters_names
+            elif is_runtime(field):
+                yield name, None
+
+    def _nested_info(self, name: str) -> list[dict[str, Any]]:
+        return []
+
+    def _set_runtime_parameter(self, name: str, value: Any) -> None:
+        if isinstance(value, str) and is_secret(type(self).model_fields[name]):
+            value = SecretStr(value)
+        try:
+            setattr(self, name, value)
+        except ValidationError as error:
+            raise ConfigError(explain(type(self), error, self._title())) from error
+
+    def _title(self) -> str:
+        return type(self).__name__
+
+
+def is_runtime(field: FieldInfo) -> bool:
+    """Whether a field may change from run to run."""
+    return RUNTIME in field.metadata
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a field holds a key, which is never written anywhere."""
+    return _holds(field.annotation, SecretStr)
+
+
+def component_fields(cls: type[Component]) -> dict[str, type[Component]]:
+    """The fields of a component that hold another component, with the class they accept."""
+    found: dict[str, type[Component]] = {}
+    for name, field in cls.model_fields.items():
+        for candidate in _flatten(field.annotation):
+            if inspect.isclass(candidate) and issubclass(candidate, Component):
+                found[name] = candidate
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON-compatible data."""
+    if isinstance(value, Component):
+        return value.dump()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    if inspect.isclass(value) and issubclass(value, BaseModel):
+        return value.model_json_schema()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return str(value)
+
+
+def explain(cls: type[BaseModel], error: ValidationError, title: str = "") -> str:
+    """A validation error in one plain sentence per field."""
+    name = title or cls.__name__
+    sentences = []
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            field = str(problem["loc"][-1])
+            sentences.append(f"{name} has no field '{field}'.{did_you_mean(field, cls.model_fields)}")
+        elif problem["type"] == "missing":
+            sentences.append(f"{name} needs a value for '{path}'.")
+        else:
+            reason = str(problem["msg"]).removeprefix("Value error, ")
+            sentences.append(f"{name}: '{path}' {reason[:1].lower()}{reason[1:]}." if path else f"{name}: {reason}.")
+    return " ".join(sentence.replace("..", ".") for sentence in sentences)
+
+
+@cache
+def source_digest(cls: type) -> str:
+    """A hash of a class's own code, for classes that Stillroom does not ship; empty for those it does."""
+    if cls.__module__.partition(".")[0] == "components":
+        return ""
+    try:
+        text = inspect.getsource(cls)
+    except (OSError, TypeError):
+        code = [value.__code__.co_code.hex() for value in vars(cls).values() if inspect.isfunction(value)]
+        text = "".join(code)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _flatten(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) is None:
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _flatten(argument)
+
+
+def _holds(annotation: Any, wanted: type) -> bool:
+    return any(inspect.isclass(item) and issubclass(item, wanted) for item in _flatten(annotation))

@@ -1,0 +1,207 @@
+"""The gate every call to a model goes through: it waits its turn, keeps the cap, retries and counts."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from components.errors import CapReached, ProviderError, RateLimited
+from components.llms.pricing import Price, estimate_tokens
+from components.llms.typing import FormattedInput, GenerateOutput
+from components.llms.window import Window
+
+if TYPE_CHECKING:
+    from components.llms.llm import LLM
+
+Work = Callable[[], Awaitable[GenerateOutput]]
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How long to keep trying."""
+
+    attempts: int = 6
+    """Tries for a call that fails on the provider's side."""
+    transient_base: float = 0.5
+    transient_ceiling: float = 30.0
+    rate_base: float = 1.0
+    rate_ceiling: float = 60.0
+    retry_after_ceiling: float = 120.0
+    rate_patience: float = 900.0
+    """Seconds a call may spend being told to slow down before its row fails."""
+
+    def pause(self, error: ProviderError, tries: int) -> float:
+        """Seconds to wait after a failed try; `tries` counts from 1."""
+        if isinstance(error, RateLimited):
+            if error.retry_after is not None:
+                return min(error.retry_after, self.retry_after_ceiling) * (1 + 0.3 * random.random())
+            top = min(self.rate_base * 2 ** (tries - 1), self.rate_ceiling)
+            return top * (0.5 + 0.5 * random.random())
+        return random.random() * min(self.transient_base * 2 ** (tries - 1), self.transient_ceiling)
+
+
+@dataclass
+class Meter:
+    """What one cell has used so far."""
+
+    attempts: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    cost_known: bool = True
+    seconds: float = 0.0
+
+
+class Budget:
+    """A spending cap in US dollars that is never passed: the most a call can cost is set aside before it starts."""
+
+    def __init__(self, cap: float | None = None, spent: float = 0.0) -> None:
+        self.cap = cap
+        self.spent = spent
+        self.reserved = 0.0
+
+    def reserve(self, amount: float) -> None:
+        """Set an amount aside. Raises: CapReached when it does not fit."""
+        if self.cap is not None and self.spent + self.reserved + amount > self.cap:
+            raise CapReached(
+                f"The spending cap of ${self.cap:,.2f} would be passed: ${self.spent:,.4f} is spent. "
+                "Raise the cap to go on."
+            )
+        self.reserved += amount
+
+    def settle(self, reserved: float, actual: float) -> None:
+        """Give back what was set aside and book what was spent."""
+        self.reserved -= reserved
+        self.spent += actual
+
+
+_meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """Count what the calls inside the block use."""
+    meter = Meter()
+    token = _meter.set(meter)
+    try:
+        yield meter
+    finally:
+        _meter.reset(token)
+
+
+class Gate:
+    """Lets calls through, a window of them at a time for each account and model."""
+
+    def __init__(
+        self, *, concurrency: int = 64, budget: Budget | None = None, policy: RetryPolicy | None = None
+    ) -> None:
+        self.concurrency = concurrency
+        self.budget = budget or Budget()
+        self.policy = policy or RetryPolicy()
+        self._windows: dict[tuple[str, str], Window] = {}
+
+    def window(self, llm: "LLM") -> Window:
+        """The window of this model's account."""
+        key = (llm.account, llm.model_name)
+        if key not in self._windows:
+            self._windows[key] = Window(ceiling=self.concurrency, is_fixed=llm.is_local)
+        return self._windows[key]
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are out right now."""
+        return sum(window.in_flight for window in self._windows.values())
+
+    async def call(
+        self, llm: "LLM", input: FormattedInput, num_generations: int, kwargs: dict[str, Any], work: Work
+    ) -> GenerateOutput:
+        """Do one call, again if it can help.
+
+        Raises: the last ProviderError when trying is no use; CapReached before the cap would be passed.
+        """
+        window, price, meter = self.window(llm), llm.price, _meter.get() or Meter()
+        most = _most(price, input, num_generations, kwargs)
+        tries, slowdowns, slowed_since = 0, 0, 0.0
+        while True:
+            await window.enter()
+            try:
+                self.budget.reserve(most)
+            except CapReached:
+                window.leave()
+                raise
+            started, spent = time.monotonic(), 0.0
+            meter.attempts += 1
+            try:
+                output = await work()
+                window.succeeded()
+                spent = _count(output, price, meter)
+                return output
+            except ProviderError as error:
+                window.failed(error)
+                if not error.is_retryable:
+                    raise
+                now = time.monotonic()
+                if isinstance(error, RateLimited):
+                    slowdowns += 1
+                    slowed_since = slowed_since or now
+                    if now - slowed_since > self.policy.rate_patience:
+                        raise
+                else:
+                    tries += 1
+                    if tries >= self.policy.attempts:
+                        raise
+                pause = self.policy.pause(error, slowdowns if isinstance(error, RateLimited) else tries)
+                if isinstance(error, RateLimited) and error.retry_after is not None:
+                    window.pause_until(now + min(error.retry_after, self.policy.retry_after_ceiling))
+            finally:
+                meter.seconds += time.monotonic() - started
+                self.budget.settle(most, spent)
+                window.leave()
+            await asyncio.sleep(pause)
+
+
+def _most(price: Price | None, input: FormattedInput, num_generations: int, kwargs: dict[str, Any]) -> float:
+    if price is None or (price.input == 0 and price.output == 0):
+        return 0.0
+    longest = kwargs.get("max_new_tokens") or kwargs.get("max_tokens") or 1024
+    return price.cost(estimate_tokens(input), int(longest) * num_generations)
+
+
+def _count(output: GenerateOutput, price: Price | None, meter: Meter) -> float:
+    statistics = output.get("statistics") or {}
+    read, written = sum(statistics.get("input_tokens") or []), sum(statistics.get("output_tokens") or [])
+    meter.input_tokens += read
+    meter.output_tokens += written
+    if price is None:
+        meter.cost_known = False
+        return 0.0
+    cost = price.cost(read, written)
+    meter.cost += cost
+    return cost
+
+
+_gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
+_standing: WeakKeyDictionary[asyncio.AbstractEventLoop, Gate] = WeakKeyDictionary()
+
+
+def current_gate() -> Gate:
+    """The gate of the run that is asking; outside runs, one that stands for each event loop."""
+    gate = _gate.get()
+    if gate is not None:
+        return gate
+    return _standing.setdefault(asyncio.get_running_loop(), Gate())
+
+
+@contextmanager
+def through(gate: Gate) -> Iterator[Gate]:
+    """Send every call inside the block through this gate."""
+    token = _gate.set(gate)
+    try:
+        yield gate
+    finally:
+        _gate.reset(token)

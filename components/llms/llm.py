@@ -1,0 +1,305 @@
+"""The contract of a model: messages in, generations out."""
+
+import asyncio
+import inspect
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, ClassVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
+
+from components.component import Component, Incidental, RuntimeParameter, explain
+from components.errors import ConfigError, ReplyError, UnknownParameter, did_you_mean
+from components.llms.gate import current_gate
+from components.llms.loop import run_in_background
+from components.llms.pricing import Price
+from components.llms.typing import FormattedInput, GenerateOutput, HiddenState, StructuredOutput
+
+NOT_PARAMETERS = frozenset({"self", "input", "inputs", "num_generations"})
+
+
+class LLM(Component, ABC):
+    """A model that answers a list of prompts at once, such as one that runs on this machine."""
+
+    category: ClassVar[str] = "Models"
+
+    generation_kwargs: RuntimeParameter[dict[str, Any]] = {}
+    """How the model writes: temperature, length and so on."""
+    use_offline_batch_generation: Incidental[RuntimeParameter[bool]] = False
+    """Send all rows as a batch job, at half price where the provider offers it, and collect the answers later."""
+    offline_batch_generation_block_until_done: Incidental[RuntimeParameter[int]] = Field(None, ge=1)
+    """Wait for the batch job, asking every this many seconds."""
+    jobs_ids: Incidental[tuple[str, ...] | None] = None
+    """The provider's ids of the batch jobs; set it to adopt jobs that exist already."""
+    input_price: Incidental[float | None] = Field(None, ge=0)
+    """US dollars per million input tokens, where the price list does not know the model or you pay another price."""
+    output_price: Incidental[float | None] = Field(None, ge=0)
+    """US dollars per million output tokens."""
+
+    is_local: ClassVar[bool] = False
+    """Runs on this machine: no rate limits, so a fixed number of calls in flight, and no price."""
+    is_rehearsal: ClassVar[bool] = False
+    """Answers are made up from examples; marked wherever they show."""
+
+    _is_loaded: bool = PrivateAttr(default=False)
+    _logger: logging.Logger = PrivateAttr(default_factory=lambda: logging.getLogger("stillroom.llm"))
+
+    @property
+    @abstractmethod
+    def model_name(self) -> str:
+        """The model's name, as results show it."""
+
+    @abstractmethod
+    def generate(self, inputs: Any, num_generations: int = 1, **kwargs: Any) -> Any:
+        """`num_generations` answers to each input, in the order of the inputs."""
+
+    @property
+    def account(self) -> str:
+        """Whose rate limit calls count against; models of one account and name share one window."""
+        return type(self).__name__
+
+    @property
+    def provider_id(self) -> str:
+        """The provider's name in the price list; empty where there is none."""
+        return ""
+
+    @property
+    def price(self) -> Price | None:
+        """What tokens cost; None where nobody knows."""
+        if self.input_price is not None and self.output_price is not None:
+            return Price(self.input_price, self.output_price)
+        if self.is_local:
+            return Price(0, 0)
+        return Price.look_up(self.provider_id, self.model_name) if self.provider_id else None
+
+    def load(self) -> None:
+        """Get ready to answer; call it before using a model on its own."""
+        self._logger = logging.getLogger(f"stillroom.llm.{self.model_name}")
+        self._is_loaded = True
+
+    def unload(self) -> None:
+        """Give back what `load` took."""
+        self._is_loaded = False
+
+    def get_last_hidden_states(self, inputs: Any) -> list[HiddenState]:
+        """The hidden state of the last token of each input."""
+        singular = getattr(type(self), "get_last_hidden_state", None)
+        if singular is not None:
+            return cast(list[HiddenState], singular(self, inputs))
+        raise NotImplementedError(f"{type(self).__name__} gives no hidden states.")
+
+    def generate_outputs(
+        self, inputs: Sequence[FormattedInput], num_generations: int = 1, **kwargs: Any
+    ) -> list[GenerateOutput]:
+        """Answers to all inputs, one item per input and in their order.
+
+        Raises: OfflineBatchNotFinished, with the ids of the jobs, while an offline batch runs on.
+        """
+        if self.use_offline_batch_generation:
+            return self._offline_batch(inputs, num_generations, kwargs)
+        return [
+            as_output(item, self) for item in self._checked(self.generate(inputs, num_generations, **kwargs), inputs)
+        ]
+
+    async def complete(self, input: FormattedInput, num_generations: int = 1, **kwargs: Any) -> GenerateOutput:
+        """The answer to one input, through the gate that retries, limits and counts calls."""
+
+        async def call() -> GenerateOutput:
+            outputs = await asyncio.to_thread(self.generate, [input], num_generations, **kwargs)
+            return as_output(self._checked(outputs, [input])[0], self)
+
+        return await current_gate().call(self, input, num_generations, kwargs, call)
+
+    def get_generation_kwargs(self) -> dict[str, Any]:
+        """The generation parameters that were set, as the model takes them."""
+        return dict(self.generation_kwargs or {})
+
+    @classmethod
+    def generation_model(cls) -> type[BaseModel]:
+        """The generation parameters as a pydantic model: types, defaults, bounds and descriptions."""
+        return _generation_model(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = handler(core)
+        target = handler.resolve_ref_schema(schema)
+        if "generation_kwargs" in target.get("properties", {}):
+            inner = cls.generation_model().model_json_schema()
+            description = target["properties"]["generation_kwargs"].get("description", "")
+            target["properties"]["generation_kwargs"] = inner | {
+                "title": "Generation parameters",
+                "description": description,
+                "runtime": True,
+                "default": {},
+            }
+        return schema
+
+    def model_post_init(self, context: Any, /) -> None:
+        super().model_post_init(context)
+        if self.generation_kwargs:
+            self._set_runtime_parameter("generation_kwargs", self.generation_kwargs)
+
+    def _runtime_parameters(self) -> Any:
+        for name, value in super()._runtime_parameters():
+            if name == "generation_kwargs":
+                fields = self.generation_model().model_fields
+                yield name, {key: not field.is_required() for key, field in fields.items()}
+            else:
+                yield name, value
+
+    def _nested_info(self, name: str) -> list[dict[str, Any]]:
+        model = self.generation_model()
+        properties = model.model_json_schema().get("properties", {})
+        return [
+            {
+                "name": key,
+                "optional": not field.is_required(),
+                "description": field.description or "",
+                "schema": properties.get(key, {}),
+            }
+            for key, field in model.model_fields.items()
+        ]
+
+    def _set_runtime_parameter(self, name: str, value: Any) -> None:
+        if name != "generation_kwargs":
+            super()._set_runtime_parameter(name, value)
+            return
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{self._title()}: 'generation_kwargs' takes a group of parameters, not {value!r}.")
+        model = self.generation_model()
+        if model.model_config.get("extra") == "forbid":
+            for key in value:
+                if key not in model.model_fields:
+                    raise UnknownParameter(
+                        f"{self._title()} has no generation parameter '{key}'.{did_you_mean(key, model.model_fields)}"
+                    )
+        merged = {**(self.generation_kwargs or {}), **value}
+        try:
+            checked = model.model_validate(merged)
+        except ValidationError as error:
+            raise ConfigError(explain(model, error, self._title())) from error
+        setattr(self, name, {key: getattr(checked, key) for key in merged})
+
+    def _offline_batch(self, inputs: Any, num_generations: int, kwargs: dict[str, Any]) -> list[GenerateOutput]:
+        raise ConfigError(
+            f"{type(self).__name__} cannot run overnight yet. Set use_offline_batch_generation to False to run it now."
+        )
+
+    def _checked(self, outputs: Any, inputs: Sequence[Any]) -> list[Any]:
+        if not isinstance(outputs, list) or len(outputs) != len(inputs):
+            got = f"{len(outputs)} answers" if isinstance(outputs, list) else type(outputs).__name__
+            raise ReplyError(
+                f"{type(self).__name__}.generate returned {got} for {len(inputs)} inputs. "
+                "It must return a list with one item per input."
+            )
+        return outputs
+
+
+class AsyncLLM(LLM):
+    """A model that answers one prompt at a time, many at once, such as one behind an API."""
+
+    answers_many: ClassVar[bool] = True
+    """Whether one `agenerate` gives all `num_generations`; otherwise each generation is a call of its own."""
+
+    @abstractmethod
+    async def agenerate(self, input: Any, num_generations: int = 1, **kwargs: Any) -> Any:
+        """`num_generations` answers to one input."""
+
+    def generate(self, inputs: Any, num_generations: int = 1, **kwargs: Any) -> list[GenerateOutput]:
+        """`num_generations` answers to each input; safe to call inside a running event loop."""
+
+        async def all_inputs() -> list[GenerateOutput]:
+            return list(await asyncio.gather(*(self.complete(item, num_generations, **kwargs) for item in inputs)))
+
+        return run_in_background(all_inputs())
+
+    async def complete(self, input: FormattedInput, num_generations: int = 1, **kwargs: Any) -> GenerateOutput:
+        gate = current_gate()
+
+        def one(count: int) -> Awaitable[GenerateOutput]:
+            async def call() -> GenerateOutput:
+                return as_output(await self.agenerate(input, num_generations=count, **kwargs), self)
+
+            return gate.call(self, input, count, kwargs, call)
+
+        if self.answers_many or num_generations == 1:
+            return await one(num_generations)
+        return merge_outputs(await asyncio.gather(*(one(1) for _ in range(num_generations))))
+
+
+def as_output(value: Any, llm: LLM) -> GenerateOutput:
+    """One item of what `generate` returned, as a GenerateOutput; a plain list of texts is one too."""
+    if isinstance(value, Mapping) and isinstance(value.get("generations"), list):
+        return cast(GenerateOutput, {"statistics": {}, **value})
+    if isinstance(value, (list, tuple)) and all(item is None or isinstance(item, str) for item in value):
+        return {"generations": list(value), "statistics": {}}
+    raise ReplyError(
+        f"{type(llm).__name__} returned {type(value).__name__} for a prompt. "
+        'Return a list of texts, or {"generations": [...], "statistics": {...}}.'
+    )
+
+
+def merge_outputs(outputs: Sequence[GenerateOutput]) -> GenerateOutput:
+    """Several answers to one input as one, in order."""
+    merged: dict[str, Any] = {"generations": [], "statistics": {"input_tokens": [], "output_tokens": []}}
+    for output in outputs:
+        for key, value in output.items():
+            if key == "statistics":
+                for kind, counts in cast(dict[str, list[int]], value).items():
+                    merged["statistics"].setdefault(kind, []).extend(counts)
+            else:
+                merged.setdefault(key, []).extend(cast(list[Any], value))
+    return cast(GenerateOutput, merged)
+
+
+def prepare_output(
+    generations: list[str | None],
+    input_tokens: list[int] | None = None,
+    output_tokens: list[int] | None = None,
+    logprobs: list[Any] | None = None,
+    **extra: list[Any],
+) -> GenerateOutput:
+    """A GenerateOutput from its parts; `extra` lists have one item per generation."""
+    output: dict[str, Any] = {
+        "generations": generations,
+        "statistics": {"input_tokens": input_tokens or [], "output_tokens": output_tokens or []},
+    }
+    if logprobs is not None:
+        output["logprobs"] = logprobs
+    return cast(GenerateOutput, output | extra)
+
+
+def split_input(input: FormattedInput) -> tuple[Any, StructuredOutput | None]:
+    """The messages or text of an input, and the form its answer must take."""
+    if isinstance(input, tuple):
+        return input
+    return input, None
+
+
+@cache
+def _generation_model(cls: type[LLM]) -> type[BaseModel]:
+    method: Callable[..., Any] = cls.agenerate if issubclass(cls, AsyncLLM) else cls.generate
+    method = getattr(method, "raw_function", method)
+    fields: dict[str, Any] = {}
+    takes_anything = False
+    for name, parameter in inspect.signature(inspect.unwrap(method)).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            takes_anything = True
+        elif name not in NOT_PARAMETERS and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+            annotation = Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[name] = (annotation, default)
+    config = ConfigDict(
+        extra="allow" if takes_anything else "forbid", arbitrary_types_allowed=True, protected_namespaces=()
+    )
+    return create_model(f"{cls.__name__}GenerationParameters", __config__=config, **fields)
+
+
+Temperature = Annotated[float | None, Field(ge=0, le=2, description="0 is steady, higher is more varied.")]
+TopP = Annotated[float | None, Field(gt=0, le=1, description="Choose among the likeliest words up to this share.")]
+MaxNewTokens = Annotated[int, Field(ge=1, description="The longest answer, in tokens.")]
+StopTexts = Annotated[str | list[str] | None, Field(description="Texts at which the answer ends.")]
+Seed = Annotated[int | None, Field(description="The same seed asks for the same answer again.")]
+Penalty = Annotated[float | None, Field(ge=-2, le=2, description="Above 0 the model repeats itself less.")]

@@ -1,0 +1,115 @@
+"""How many calls may be out at once: it grows while the provider keeps up and shrinks when told to slow down."""
+
+import asyncio
+import time
+from collections import deque
+
+from components.errors import ProviderDown, ProviderError, RateLimited
+
+START = 8
+SHRINK = 0.8
+SHRINK_EVERY = 10.0
+GROWTH = 0.05
+BREAKER_SAMPLE = 20
+BREAKER_PAUSE = 30.0
+BREAKER_CEILING = 300.0
+
+
+class Window:
+    """Additive increase, multiplicative decrease over one account and model.
+
+    Doubles after every clean window until the first rate limit, then grows 5 % per clean window; a rate limit takes
+    a fifth away, at most once in 10 seconds. When half of the last 20 calls fail on the provider's side, everything
+    waits 30 seconds (doubling up to 5 minutes) and one call tries again.
+    """
+
+    def __init__(self, *, ceiling: int, is_fixed: bool = False) -> None:
+        self.ceiling = max(1, ceiling)
+        self.limit = float(self.ceiling if is_fixed else min(START, self.ceiling))
+        self.in_flight = 0
+        self._is_fixed = is_fixed
+        self._was_limited = False
+        self._clean = 0
+        self._shrunk_at = float("-inf")
+        self._paused_until = float("-inf")
+        self._outcomes: deque[bool] = deque(maxlen=BREAKER_SAMPLE)
+        self._breaker_pause = BREAKER_PAUSE
+        self._is_probing = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def seconds_paused(self) -> float:
+        """Seconds until calls may go out again; 0 when they may now."""
+        return max(0.0, self._paused_until - time.monotonic())
+
+    async def enter(self) -> None:
+        """Wait for a place."""
+        while not self._has_place():
+            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(place)
+            try:
+                if self.seconds_paused:
+                    await asyncio.wait([place], timeout=self.seconds_paused)
+                else:
+                    await place
+            except asyncio.CancelledError:
+                if place.done():
+                    self._wake()
+                raise
+            finally:
+                if not place.done():
+                    self._waiting.remove(place)
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.in_flight -= 1
+        self._wake()
+
+    def succeeded(self) -> None:
+        """A call was answered."""
+        self._outcomes.append(True)
+        self._is_probing = False
+        self._breaker_pause = BREAKER_PAUSE
+        if self._is_fixed or self.limit >= self.ceiling:
+            return
+        self._clean += 1
+        if self._clean >= self.limit:
+            self._clean = 0
+            step = max(1.0, self.limit * GROWTH) if self._was_limited else self.limit
+            self.limit = min(self.ceiling, self.limit + step)
+
+    def failed(self, error: ProviderError) -> None:
+        """A call was not answered."""
+        self._clean = 0
+        now = time.monotonic()
+        if isinstance(error, RateLimited):
+            self._was_limited = True
+            if not self._is_fixed and now - self._shrunk_at >= SHRINK_EVERY:
+                self._shrunk_at = now
+                self.limit = max(1.0, self.limit * SHRINK)
+        elif isinstance(error, ProviderDown):
+            self._outcomes.append(False)
+            failures = self._outcomes.count(False)
+            if self._is_probing or (len(self._outcomes) == BREAKER_SAMPLE and failures * 2 >= BREAKER_SAMPLE):
+                self.pause_until(now + self._breaker_pause)
+                self._breaker_pause = min(self._breaker_pause * 2, BREAKER_CEILING)
+                self._outcomes.clear()
+                self._is_probing = True
+
+    def pause_until(self, moment: float) -> None:
+        """Let no call out before this moment of the monotonic clock."""
+        self._paused_until = max(self._paused_until, moment)
+
+    def _has_place(self) -> bool:
+        if self.seconds_paused:
+            return False
+        return self.in_flight < (1 if self._is_probing else int(self.limit))
+
+    def _wake(self) -> None:
+        free = int(self.limit) - self.in_flight
+        while free > 0 and self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                free -= 1

@@ -1,0 +1,240 @@
+"""The contract of a task: a step that asks a model about each row."""
+
+import asyncio
+import json
+import logging
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from components.component import Incidental, RuntimeParameter
+from components.errors import ReplyError
+from components.llms.llm import LLM
+from components.llms.loop import run_in_background
+from components.llms.typing import FormattedInput, GenerateOutput
+from components.states import CellState, Reason
+from components.steps.step import METADATA, GeneratorStep, GlobalStep, Step, as_columns
+from components.steps.typing import Row, StepColumns, StepInput, StepOutput
+
+log = logging.getLogger("stillroom.task")
+
+
+@dataclass
+class Answer:
+    """What came of asking a model about one row."""
+
+    rows: list[Row]
+    state: CellState = CellState.OK
+    reason: Reason | None = None
+    message: str = ""
+    prompt: Any = None
+    raw: list[str | None] = field(default_factory=list)
+    finish_reasons: list[str | None] = field(default_factory=list)
+    model: str = ""
+
+
+class Task(Step):
+    """A step that asks a model about each row and reads the answer."""
+
+    category: ClassVar[str] = "LLM tasks"
+
+    llm: LLM
+    """The model that answers."""
+    group_generations: bool = False
+    """Put all answers to a row in one row, as lists, instead of one row for each answer."""
+    add_raw_output: Incidental[RuntimeParameter[bool]] = True
+    """Keep the model's words as they came."""
+    add_raw_input: Incidental[RuntimeParameter[bool]] = True
+    """Keep the exact prompt."""
+    num_generations: RuntimeParameter[int] = Field(1, ge=1)
+    """How many answers to ask for, for each row."""
+    use_default_structured_output: bool = False
+    """Have the provider force the answer into this task's form, where it can."""
+
+    @property
+    def outputs(self) -> StepColumns:
+        return ["model_name"]
+
+    @abstractmethod
+    def format_input(self, input: Row) -> FormattedInput:
+        """The prompt for a row."""
+
+    @abstractmethod
+    def format_output(self, output: str | None, input: Row | None = None) -> Row:
+        """The new columns of a row, read from an answer.
+
+        Raises: ReplyError when the answer is in the wrong form; NotInLabels when a person should look at it.
+        """
+
+    def structured_output_schema(self) -> Any:
+        """The form of the answer as a JSON Schema, where the task has one."""
+        return None
+
+    def rehearse(self, input: Row) -> str:
+        """An answer in the right form, made up without a model, to check the wiring of a pipeline."""
+        return "This is a rehearsal: no model was asked."
+
+    def load(self) -> None:
+        super().load()
+        self.llm.load()
+
+    def unload(self) -> None:
+        self.llm.unload()
+        super().unload()
+
+    def missing_inputs(self, row: Row) -> list[str]:
+        """Columns, as the rows call them, that the task needs and that are absent or empty in a row."""
+        return [name for name, needed in self.get_inputs().items() if needed and row.get(name) is None]
+
+    async def answer(self, row: Row) -> Answer:
+        """Ask the model about one row and read what it says.
+
+        Raises: ProviderError when the model could not be asked.
+        """
+        view = self._view(row)
+        prompt = self._prompt(view)
+        with self._rehearsal(view):
+            output = await self.llm.complete(prompt, self.num_generations or 1, **self.llm.get_generation_kwargs())
+        return self._read(row, view, prompt, output)
+
+    def process(self, inputs: StepInput) -> StepOutput:
+        """Ask the model about all rows at once, and yield them answered and in order."""
+        if self.llm.use_offline_batch_generation:
+            yield self._process_offline(inputs)
+            return
+
+        async def ask_all() -> list[Answer]:
+            return list(await asyncio.gather(*(self.answer(row) for row in inputs)))
+
+        rows: list[Row] = []
+        for answer in run_in_background(ask_all()):
+            if answer.state is not CellState.OK:
+                log.warning("%s: %s", self.name, answer.message)
+            rows.extend(answer.rows)
+        yield rows
+
+    def _process_offline(self, inputs: Sequence[Row]) -> list[Row]:
+        views = [self._view(row) for row in inputs]
+        prompts = [self._prompt(view) for view in views]
+        outputs = self.llm.generate_outputs(
+            inputs=prompts, num_generations=self.num_generations or 1, **self.llm.get_generation_kwargs()
+        )
+        answers = [self._read(*parts) for parts in zip(inputs, views, prompts, outputs, strict=True)]
+        return [made for answer in answers for made in answer.rows]
+
+    def apply(self, *inputs: Sequence[Row]) -> list[Row]:
+        if type(self).process is Task.process:
+            return [row for rows in self.process(list(inputs[0])) for row in rows]
+        return super().apply(*inputs)
+
+    def _prompt(self, view: Row) -> FormattedInput:
+        prompt = self.format_input(view)
+        schema = self.structured_output_schema() if self.use_default_structured_output else None
+        if schema is not None and not isinstance(prompt, (tuple, str)):
+            return prompt, {"format": "json", "schema": schema}
+        return prompt
+
+    def _rehearsal(self, view: Row) -> Any:
+        from components.llms.rehearsal import rehearsing
+
+        return rehearsing(lambda _prompt, _index: self.rehearse(view))
+
+    def _read(self, row: Row, view: Row, prompt: FormattedInput, output: GenerateOutput) -> Answer:
+        texts = output["generations"]
+        made, errors = [], []
+        for text in texts:
+            try:
+                made.append(self.format_output(text, view))
+            except ReplyError as error:
+                errors.append(error)
+                made.append(self._nothing())
+        extras = {key: value for key, value in output.items() if key not in NOT_COLUMNS}
+        rows = [
+            {
+                **view,
+                **columns,
+                **{f"llm_{self.name}_{key}": _item(value, index) for key, value in extras.items()},
+                "model_name": self.llm.model_name,
+                METADATA: self._metadata(row, prompt, output, index, errors),
+            }
+            for index, columns in enumerate(made)
+        ]
+        if self.group_generations:
+            columns = [name for name in rows[0] if name not in view or name in made[0]]
+            rows = [_grouped(rows, [name for name in columns if name != "model_name"])]
+        answer = Answer(
+            rows=[self._restored(item, row) for item in rows],
+            prompt=prompt,
+            raw=list(texts),
+            finish_reasons=list(output.get("finish_reasons") or []),
+            model=self.llm.model_name,
+        )
+        if errors:
+            some = len(errors) < len(texts)
+            review = some or errors[0].reason is Reason.NOT_IN_LABELS
+            answer.state = CellState.NEEDS_REVIEW if review else CellState.FAILED
+            answer.reason = errors[0].reason
+            answer.message = f"{len(errors)} of {len(texts)} answers: {errors[0]}" if some else str(errors[0])
+        return answer
+
+    def _nothing(self) -> Row:
+        return {name: None for name in as_columns(self.outputs) if name != "model_name"}
+
+    def _metadata(
+        self, row: Row, prompt: FormattedInput, output: GenerateOutput, index: int, errors: list[ReplyError]
+    ) -> Row:
+        metadata: Row = dict(row.get(METADATA) or {})
+        if self.add_raw_output:
+            metadata[f"raw_output_{self.name}"] = output["generations"][index]
+        if self.add_raw_input:
+            metadata[f"raw_input_{self.name}"] = prompt[0] if isinstance(prompt, tuple) else prompt
+        statistics = output.get("statistics") or {}
+        metadata[f"statistics_{self.name}"] = {key: _item(value, index) for key, value in statistics.items()}
+        if errors:
+            metadata[f"error_{self.name}"] = str(errors[0])
+        return metadata
+
+
+class GlobalTask(Task, GlobalStep):
+    """A task that needs all rows before it can begin."""
+
+
+class GeneratorTask(GeneratorStep):
+    """A source that asks a model for its rows."""
+
+    category: ClassVar[str] = "LLM tasks"
+
+    llm: LLM
+    """The model that answers."""
+    num_generations: RuntimeParameter[int] = Field(1, ge=1)
+    """How many answers to ask for, for each prompt."""
+
+    def load(self) -> None:
+        super().load()
+        self.llm.load()
+
+    def unload(self) -> None:
+        self.llm.unload()
+        super().unload()
+
+
+NOT_COLUMNS = frozenset({"generations", "statistics", "finish_reasons"})
+
+
+def _item(values: Any, index: int) -> Any:
+    return values[index] if isinstance(values, list) and index < len(values) else None
+
+
+def _grouped(rows: list[Row], new_columns: Iterable[str]) -> Row:
+    grouped = dict(rows[0])
+    for name in new_columns:
+        grouped[name] = [row.get(name) for row in rows]
+    return grouped
+
+
+def as_text(value: Any) -> str:
+    """A value as it stands in a prompt: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,82 @@
+"""Where keys come from while a run works: never from a saved field."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A named account at a provider: which preset, at which address, with which key."""
+
+    name: str
+    provider: str
+    base_url: str | None = None
+    key: SecretStr | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class Vault(Protocol):
+    """Lends keys to the models of one run."""
+
+    def connection(self, name: str) -> Connection | None:
+        """The connection of that name, if its owner made one."""
+        ...
+
+    def environment_key(self, variable: str, base_url: str, home: str) -> SecretStr | None:
+        """The key in an environment variable, if it may be sent to `base_url`; `home` is the provider's own address."""
+        ...
+
+
+class ScriptVault:
+    """The vault of a script: environment variables, sent wherever the script's own code says."""
+
+    def connection(self, name: str) -> Connection | None:
+        return None
+
+    def environment_key(self, variable: str, base_url: str, home: str) -> SecretStr | None:
+        value = os.environ.get(variable, "")
+        return SecretStr(value) if value else None
+
+
+class BoundVault:
+    """The vault of the app and the CLI: an environment key goes to its provider's own host, or this machine, only."""
+
+    def __init__(self, connections: Mapping[str, Connection] | None = None) -> None:
+        self._connections = dict(connections or {})
+
+    def connection(self, name: str) -> Connection | None:
+        return self._connections.get(name)
+
+    def environment_key(self, variable: str, base_url: str, home: str) -> SecretStr | None:
+        value = os.environ.get(variable, "")
+        host = urlsplit(base_url).hostname
+        if not value or (host not in LOOPBACK and host != urlsplit(home).hostname):
+            return None
+        return SecretStr(value)
+
+
+_current: ContextVar[Vault] = ContextVar("vault", default=ScriptVault())  # noqa: B039 - it has no state
+
+
+def current_vault() -> Vault:
+    """The vault of the run that is asking."""
+    return _current.get()
+
+
+@contextmanager
+def lend(vault: Vault) -> Iterator[None]:
+    """Lend a vault to everything inside the block."""
+    token = _current.set(vault)
+    try:
+        yield
+    finally:
+        _current.reset(token)
