@@ -40,9 +40,9 @@ class RetryPolicy:
         if isinstance(error, RateLimited):
             if error.retry_after is not None:
                 return min(error.retry_after, self.retry_after_ceiling) * (1 + 0.3 * random.random())
-            top = min(self.rate_base * 2 ** (tries - 1), self.rate_ceiling)
+            top = min(self.rate_base * 2.0 ** (tries - 1), self.rate_ceiling)
             return top * (0.5 + 0.5 * random.random())
-        return random.random() * min(self.transient_base * 2 ** (tries - 1), self.transient_ceiling)
+        return random.random() * min(self.transient_base * 2.0 ** (tries - 1), self.transient_ceiling)
 
 
 @dataclass

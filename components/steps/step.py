@@ -11,7 +11,7 @@ from pydantic import Field
 from components.component import Component, Incidental, RuntimeParameter
 from components.errors import ConfigError, MissingColumn, did_you_mean
 from components.steps.building import Builder, pipeline_being_built
-from components.steps.typing import GeneratorStepOutput, Row, StepColumns, StepInput, StepOutput
+from components.steps.typing import GeneratorStepOutput, Row, StepColumns, StepOutput
 
 METADATA = "distilabel_metadata"
 """The column that carries what happened on the way to a row."""
@@ -156,7 +156,7 @@ class Step(AnyStep):
     """Set it where `process` is faster on many rows and gives exactly one row for each, in order."""
 
     @abstractmethod
-    def process(self, *inputs: StepInput) -> StepOutput:
+    def process(self, *inputs: Any, **parameters: Any) -> StepOutput:
         """Yield the rows made of the input rows."""
 
     def apply(self, *inputs: Sequence[Row]) -> list[Row]:
