@@ -1,0 +1,374 @@
+"""What the engine, the app and the CLI ask of the ledger."""
+
+import os
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from components.errors import LedgerError, RunConflict
+from components.pipeline.ledger.database import Database
+from components.pipeline.ledger.migrate import upgrade
+from components.pipeline.ledger.tables import Cell, Event, Route, Run, StepRun
+from components.states import LIVE_STATES, CellState, RunState
+
+CELL = Cell.__table__  # type: ignore[attr-defined]
+RUN = Run.__table__  # type: ignore[attr-defined]
+STEP = StepRun.__table__  # type: ignore[attr-defined]
+ROUTE = Route.__table__  # type: ignore[attr-defined]
+EVENT = Event.__table__  # type: ignore[attr-defined]
+
+LEASE_SECONDS = 60.0
+PAGE = 500
+SUMMED = ("tokens_in", "tokens_out", "cost", "attempts", "seconds")
+COUNTED = ("ok", "failed", "needs_review", "skipped", "expired")
+
+Record = dict[str, Any]
+
+
+def home() -> Path:
+    """The folder that holds everything: `STILLROOM_HOME`, or `.stillroom` in the user's home."""
+    return Path(os.environ.get("STILLROOM_HOME") or Path.home() / ".stillroom").expanduser()
+
+
+def default_url() -> str:
+    """`STILLROOM_DATABASE`, or a SQLite file in the home folder."""
+    return os.environ.get("STILLROOM_DATABASE") or f"sqlite:///{home() / 'stillroom.db'}"
+
+
+class Ledger:
+    """Runs, steps and cells, in one database that scripts, the CLI and the app share."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self.database = Database(url or default_url())
+        upgrade(self.database)
+
+    def close(self) -> None:
+        """Finish what is waiting and close."""
+        self.database.close()
+
+    # Runs
+
+    def create_run(self, run: Record, steps: Sequence[Record]) -> str:
+        """A new run with its steps; returns its id."""
+        run_id = f"r_{secrets.token_hex(16)}"
+        values = {"id": run_id, "created_at": time.time(), **run}
+
+        def write(connection: Connection) -> str:
+            connection.execute(insert(RUN).values(**_run_defaults(values)))
+            for position, step in enumerate(steps):
+                connection.execute(insert(STEP).values(run_id=run_id, position=position, **step))
+            _note(connection, run_id, "created")
+            return run_id
+
+        return self.database.write(write)
+
+    def run(self, run_id: str) -> Run:
+        """One run. Raises: LedgerError when there is none of that id."""
+        with self.database.read() as connection:
+            row = connection.execute(select(RUN).where(RUN.c.id == run_id)).mappings().first()
+        if row is None:
+            raise LedgerError(f"There is no run '{run_id}'.")
+        return Run(**row)
+
+    def find_run(self, start_of_id: str) -> Run:
+        """The run whose id starts so. Raises: LedgerError when none or several do."""
+        with self.database.read() as connection:
+            query = select(RUN).where(RUN.c.id.startswith(start_of_id, autoescape=True)).limit(2)
+            rows = connection.execute(query).mappings().all()
+        if len(rows) == 1:
+            return Run(**rows[0])
+        problem = "There is no run" if not rows else "Several runs have an id that starts with"
+        raise LedgerError(f"{problem} '{start_of_id}'.")
+
+    def runs(self, *, limit: int = 100, kinds: Sequence[str] = ("run",), name: str | None = None) -> list[Run]:
+        """The newest runs first."""
+        query = select(RUN).where(RUN.c.kind.in_(kinds)).order_by(RUN.c.created_at.desc()).limit(limit)
+        if name is not None:
+            query = query.where(RUN.c.name == name)
+        with self.database.read() as connection:
+            return [Run(**row) for row in connection.execute(query).mappings()]
+
+    def unfinished(self, name: str, spec_hash: str) -> Run | None:
+        """The newest run of this very pipeline, if it was interrupted, stopped or paused."""
+        query = select(RUN).where(RUN.c.name == name, RUN.c.kind == "run").order_by(RUN.c.created_at.desc()).limit(1)
+        with self.database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None or row["spec_hash"] != spec_hash:
+            return None
+        run = Run(**row)
+        return None if run.state in (RunState.DONE, RunState.DONE_WITH_FAILURES) else run
+
+    def steps(self, run_id: str) -> list[StepRun]:
+        """The steps of a run, in order."""
+        query = select(STEP).where(STEP.c.run_id == run_id).order_by(STEP.c.position)
+        with self.database.read() as connection:
+            return [StepRun(**row) for row in connection.execute(query).mappings()]
+
+    def events(self, run_id: str) -> list[Event]:
+        """What happened to a run, oldest first."""
+        query = select(EVENT).where(EVENT.c.run_id == run_id).order_by(EVENT.c.id)
+        with self.database.read() as connection:
+            return [Event(**row) for row in connection.execute(query).mappings()]
+
+    def set_state(self, run_id: str, state: RunState, reason: str = "", **values: Any) -> None:
+        """Move a run to a state, and note it on its timeline."""
+
+        def write(connection: Connection) -> None:
+            changed = {"state": state, "state_reason": reason, **values}
+            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**changed))
+            _note(connection, run_id, state, reason)
+
+        self.database.write(write)
+
+    def update_run(self, run_id: str, **values: Any) -> None:
+        """Change fields of a run."""
+        self.database.write(
+            lambda connection: connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
+        )
+
+    def update_step(self, run_id: str, step: str, **values: Any) -> None:
+        """Change fields of a step."""
+        where = (STEP.c.run_id == run_id, STEP.c.step == step)
+        self.database.write(lambda connection: connection.execute(update(STEP).where(*where).values(**values)))
+
+    def delete_run(self, run_id: str) -> None:
+        """Remove a run and all its cells. Raises: RunConflict while somebody works on it."""
+        if self.run(run_id).state in LIVE_STATES:
+            raise RunConflict("This run is being worked on. Stop it first.")
+        self.database.write(lambda connection: connection.execute(delete(RUN).where(RUN.c.id == run_id)))
+
+    def note(self, run_id: str, kind: str, message: str = "") -> None:
+        """Add to a run's timeline."""
+        self.database.write(lambda connection: _note(connection, run_id, kind, message))
+
+    # Who works on a run
+
+    def claim(self, run_id: str, owner: str, is_alive: Any = None) -> None:
+        """Take a run over. Raises: RunConflict while another living process works on it."""
+
+        def write(connection: Connection) -> None:
+            row = connection.execute(select(RUN.c.lease_owner, RUN.c.lease_beat).where(RUN.c.id == run_id)).first()
+            if row is None:
+                raise LedgerError(f"There is no run '{run_id}'.")
+            holder, beat = row
+            fresh = time.time() - beat < LEASE_SECONDS
+            if holder and holder != owner and fresh and (is_alive is None or is_alive(holder)):
+                raise RunConflict("Another process is working on this run. Stop it there first.")
+            connection.execute(
+                update(RUN).where(RUN.c.id == run_id).values(lease_owner=owner, lease_beat=time.time(), command="")
+            )
+
+        self.database.write(write)
+
+    def beat(self, run_id: str, owner: str, in_flight: int) -> str:
+        """Say that the owner is alive; returns what somebody asked of it. Raises: RunConflict when it lost the run."""
+
+        def write(connection: Connection) -> str:
+            changed = connection.execute(
+                update(RUN)
+                .where(RUN.c.id == run_id, RUN.c.lease_owner == owner)
+                .values(lease_beat=time.time(), in_flight=in_flight)
+            )
+            if changed.rowcount != 1:
+                raise RunConflict("Another process has taken this run over.")
+            command: str = connection.execute(select(RUN.c.command).where(RUN.c.id == run_id)).scalar_one()
+            return command
+
+        return self.database.write(write)
+
+    def release(self, run_id: str, owner: str) -> None:
+        """Let go of a run."""
+        where = (RUN.c.id == run_id, RUN.c.lease_owner == owner)
+        self.database.write(
+            lambda connection: connection.execute(
+                update(RUN).where(*where).values(lease_owner="", lease_beat=0.0, command="", in_flight=0)
+            )
+        )
+
+    def ask(self, run_id: str, command: str) -> None:
+        """Ask whoever works on a run to `pause` or `stop`."""
+        self.update_run(run_id, command=command)
+
+    # Cells
+
+    def submit_cells(self, cells: Sequence[Record]) -> "Future[None]":
+        """Have cells written with the next commit; running totals and spending go with them."""
+        return self.database.submit(lambda connection: _record(connection, cells))
+
+    def finish_source(self, run_id: str, step: str, cells: Sequence[Record], total: int) -> "Future[None]":
+        """The last rows of a source or of a global step, and that they were the last, in one commit."""
+
+        def write(connection: Connection) -> None:
+            if cells:
+                _record(connection, cells)
+            connection.execute(
+                update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(is_complete=True, total=total)
+            )
+
+        return self.database.submit(write)
+
+    def standing(self, run_id: str, step: str) -> dict[str, tuple[str, str]]:
+        """State and key of every committed cell of a step, by row."""
+        query = select(CELL.c.row, CELL.c.state, CELL.c.key).where(CELL.c.run_id == run_id, CELL.c.step == step)
+        with self.database.read() as connection:
+            return {row: (state, key) for row, state, key in connection.execute(query)}
+
+    def outputs(
+        self, run_id: str, step: str, *, after: str = "", limit: int = PAGE
+    ) -> list[tuple[str, str, list[Any]]]:
+        """Row, state and output rows of the next cells of a step, in order."""
+        query = (
+            select(CELL.c.row, CELL.c.state, CELL.c.output)
+            .where(CELL.c.run_id == run_id, CELL.c.step == step, CELL.c.row > after)
+            .order_by(CELL.c.row)
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            return [
+                (row, state, orjson.loads(output) if output else []) for row, state, output in connection.execute(query)
+            ]
+
+    def all_outputs(self, run_id: str, step: str) -> Iterator[tuple[str, str, list[Any]]]:
+        """Row, state and output rows of every cell of a step, in order, read a page at a time."""
+        after = ""
+        while page := self.outputs(run_id, step, after=after):
+            yield from page
+            after = page[-1][0]
+
+    def output(self, run_id: str, step: str, row: str) -> list[Any]:
+        """The rows that one cell made."""
+        query = select(CELL.c.output).where(CELL.c.run_id == run_id, CELL.c.step == step, CELL.c.row == row)
+        with self.database.read() as connection:
+            found = connection.execute(query).scalar()
+        return orjson.loads(found) if found else []
+
+    def reusable(
+        self, keys: Iterable[str], states: Sequence[str] = (CellState.OK, CellState.NEEDS_REVIEW)
+    ) -> dict[str, Record]:
+        """Finished cells of any run that have one of these keys."""
+        names = ("state", "output", "n_out", "reason", "message", "model", "prompt", "raw", "is_rehearsal", "key")
+        query = select(*(CELL.c[name] for name in names)).where(CELL.c.key.in_(list(keys)), CELL.c.state.in_(states))
+        with self.database.read() as connection:
+            return {row["key"]: dict(row) for row in connection.execute(query).mappings()}
+
+    def count(self, run_id: str, step: str) -> int:
+        """How many cells of a step are committed."""
+        query = select(func.count()).select_from(CELL).where(CELL.c.run_id == run_id, CELL.c.step == step)
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def forget(self, run_id: str, step: str, rows: Sequence[str], downstream: Sequence[str]) -> None:
+        """Remove cells, and those of later steps that came of them, so that they are worked on again."""
+        self.database.write(lambda connection: _forget(connection, run_id, step, rows, downstream))
+
+    # Routes
+
+    def route(self, run_id: str, step: str, batch: int, targets: Sequence[str]) -> "Future[None]":
+        """Keep which steps a batch was sent to."""
+        values = {"run_id": run_id, "step": step, "batch": batch, "targets": orjson.dumps(list(targets)).decode()}
+
+        def write(connection: Connection) -> None:
+            connection.execute(insert(ROUTE).values(**values))
+
+        return self.database.submit(write)
+
+    def routes(self, run_id: str, step: str) -> dict[int, list[str]]:
+        """Which steps each batch was sent to."""
+        query = select(ROUTE.c.batch, ROUTE.c.targets).where(ROUTE.c.run_id == run_id, ROUTE.c.step == step)
+        with self.database.read() as connection:
+            return {batch: orjson.loads(targets) for batch, targets in connection.execute(query)}
+
+
+def _run_defaults(values: Record) -> Record:
+    # A core insert knows nothing of the defaults that SQLModel keeps on the class.
+    return Run(**values).model_dump()
+
+
+def _note(connection: Connection, run_id: str, kind: str, message: str = "") -> None:
+    connection.execute(insert(EVENT).values(run_id=run_id, at=time.time(), kind=kind, message=message))
+
+
+def _record(connection: Connection, cells: Sequence[Record]) -> None:
+    totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    spent: dict[str, float] = defaultdict(float)
+    unknown: set[tuple[str, str]] = set()
+    fresh = []
+    for cell in cells:
+        place = (cell["run_id"], cell["step"])
+        total = totals[place]
+        for name in SUMMED:
+            total[name] += cell[name]
+        spent[cell["run_id"]] += cell["cost"]
+        if not cell["cost_known"]:
+            unknown.add(place)
+        if cell.get("replaces"):
+            cell = _without_old(connection, cell, total)
+        total[cell["state"]] += 1
+        total["fanned_out"] += cell["n_out"] != 1
+        fresh.append({name: value for name, value in cell.items() if name != "replaces"})
+    connection.execute(insert(CELL), fresh)
+    for (run_id, step), changes in totals.items():
+        values: dict[str, Any] = {name: STEP.c[name] + change for name, change in changes.items() if change}
+        if (run_id, step) in unknown:
+            values["cost_known"] = False
+        if values:
+            connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))
+    for run_id, cost in spent.items():
+        values = {"spent": RUN.c.spent + cost} if cost else {}
+        if any(place[0] == run_id for place in unknown):
+            values["cost_known"] = False
+        if values:
+            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
+
+
+def _without_old(connection: Connection, cell: Record, total: dict[str, float]) -> Record:
+    where = (CELL.c.run_id == cell["run_id"], CELL.c.step == cell["step"], CELL.c.row == cell["row"])
+    names = ("state", "n_out", *SUMMED)
+    old = connection.execute(select(*(CELL.c[name] for name in names)).where(*where)).mappings().first()
+    if old is None:
+        return cell
+    connection.execute(delete(CELL).where(*where))
+    total[old["state"]] -= 1
+    total["fanned_out"] -= old["n_out"] != 1
+    return cell | {name: cell[name] + old[name] for name in SUMMED}
+
+
+def _forget(connection: Connection, run_id: str, step: str, rows: Sequence[str], downstream: Sequence[str]) -> None:
+    for start in range(0, len(rows), PAGE):
+        chunk = list(rows[start : start + PAGE])
+        _remove(connection, run_id, step, CELL.c.row.in_(chunk))
+        for later in downstream:
+            _remove(connection, run_id, later, CELL.c.row.in_(chunk))
+            for row in chunk:
+                _remove(connection, run_id, later, CELL.c.row.between(f"{row}.", f"{row}/"))
+
+
+def _remove(connection: Connection, run_id: str, step: str, which: Any) -> None:
+    where = (CELL.c.run_id == run_id, CELL.c.step == step, which)
+    gone = connection.execute(
+        select(CELL.c.state, func.count(), func.sum(CELL.c.n_out != 1)).where(*where).group_by(CELL.c.state)
+    ).all()
+    if not gone:
+        return
+    connection.execute(delete(CELL).where(*where))
+    values: dict[str, Any] = {state: STEP.c[state] - count for state, count, _ in gone if state in COUNTED}
+    values["fanned_out"] = STEP.c.fanned_out - sum(int(fanned or 0) for _, _, fanned in gone)
+    connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))
+
+
+_opened: dict[str, Ledger] = {}
+
+
+def shared_ledger(url: str | None = None) -> Ledger:
+    """The one ledger of this process for a database."""
+    address = url or default_url()
+    if address not in _opened:
+        _opened[address] = Ledger(address)
+    return _opened[address]

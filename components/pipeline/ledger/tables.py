@@ -1,0 +1,131 @@
+"""The tables of the engine."""
+
+from sqlalchemy import Index, LargeBinary, Text
+from sqlmodel import Field, MetaData, SQLModel
+
+metadata = MetaData()
+
+
+class LedgerTable(SQLModel):
+    """A table of the ledger."""
+
+    metadata = metadata
+
+
+class Run(LedgerTable, table=True):
+    """One run of a pipeline."""
+
+    id: str = Field(primary_key=True)
+    name: str = Field(index=True)
+    kind: str = "run"
+    """`run`, `preview` or `dry_run`."""
+    origin: str = "script"
+    """Who started it: `script`, `cli` or `app`."""
+    owner: str = ""
+    pipeline_id: str | None = Field(default=None, index=True)
+    state: str = Field(index=True)
+    state_reason: str = ""
+    command: str = ""
+    """What somebody asked of the process that works on it: `pause` or `stop`."""
+    spec: str = Field(sa_type=Text)
+    """The pipeline as JSON, without keys and with the run's parameters in it."""
+    spec_hash: str = ""
+    is_portable: bool = True
+    """Whether the catalog can build it again; not so with steps that exist only in somebody's script."""
+    is_rehearsal: bool = False
+    use_cache: bool = True
+    cap: float | None = None
+    spent: float = 0.0
+    cost_known: bool = True
+    concurrency: int = 64
+    row_limit: int | None = None
+    in_flight: int = 0
+    created_at: float = Field(index=True)
+    started_at: float | None = None
+    finished_at: float | None = None
+    lease_owner: str = ""
+    lease_beat: float = 0.0
+
+
+class StepRun(LedgerTable, table=True):
+    """One step of a run, with running totals kept in the same commit as its cells."""
+
+    __tablename__ = "step_run"
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    step: str = Field(primary_key=True)
+    position: int
+    component: str
+    kind: str = "step"
+    """`source`, `step`, `task` or `global`."""
+    is_leaf: bool = False
+    signature: str = ""
+    is_complete: bool = False
+    """Whether all its rows are known; an interrupted source or global step is never taken for a finished one."""
+    total: int | None = None
+    ok: int = 0
+    failed: int = 0
+    needs_review: int = 0
+    skipped: int = 0
+    expired: int = 0
+    fanned_out: int = 0
+    """Cells that made other than one row."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    cost_known: bool = True
+    attempts: int = 0
+    seconds: float = 0.0
+
+
+class Cell(LedgerTable, table=True):
+    """One row of one step: what came out, or why nothing did."""
+
+    __table_args__ = (
+        Index("cell_state", "run_id", "step", "state", "row"),
+        Index("cell_key", "key"),
+    )
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    step: str = Field(primary_key=True)
+    row: str = Field(primary_key=True)
+    """Position of the source row, eight digits; a dot and four more for each row made of one."""
+    state: str
+    key: str = ""
+    """Hash of the inputs and of the step as configured."""
+    output: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """The rows it made, as a JSON list."""
+    n_out: int = 0
+    reason: str = ""
+    message: str = ""
+    model: str = ""
+    prompt: bytes | None = Field(default=None, sa_type=LargeBinary)
+    raw: bytes | None = Field(default=None, sa_type=LargeBinary)
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    cost_known: bool = True
+    seconds: float = 0.0
+    attempts: int = 0
+    is_reused: bool = False
+    is_rehearsal: bool = False
+    finished_at: float = 0.0
+
+
+class Route(LedgerTable, table=True):
+    """Which steps a batch of rows was sent to."""
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    step: str = Field(primary_key=True)
+    batch: int = Field(primary_key=True)
+    targets: str
+
+
+class Event(LedgerTable, table=True):
+    """Something that happened to a run, for its timeline."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(index=True, foreign_key="run.id", ondelete="CASCADE")
+    at: float
+    kind: str
+    message: str = ""
