@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Received:
-    """One request, and how it ended. `status` is None while it waits, and for good if it was never answered."""
+    """One request, its header names in lower case, and how it ended: `status` is None while and if it has no answer."""
 
     seq: int
     method: str
@@ -35,7 +35,7 @@ class Received:
     @property
     def key(self) -> str:
         """The key of its Authorization header, or an empty string."""
-        return self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        return self.headers.get("authorization", "").removeprefix("Bearer ").strip()
 
 
 class Journal:
@@ -59,7 +59,7 @@ class Journal:
                 seq=len(self._received) + 1,
                 method=method,
                 path=path,
-                headers=dict(headers),
+                headers={name.lower(): value for name, value in headers.items()},
                 body=body,
                 tag=tag,
                 attempt=self._attempts[content] if content else 1,
