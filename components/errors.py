@@ -12,6 +12,7 @@ StillroomError
 │  ├─ CredentialError            no key, or refused; pauses the run
 │  ├─ QuotaExhausted             no credit left; pauses the run
 │  ├─ UnknownModel               the provider has no such model; pauses the run
+│  ├─ WrongAddress               no API answers at base_url; pauses the run
 │  ├─ RateLimited                retried, obeying retry_after
 │  ├─ ProviderDown               5xx, dropped or malformed reply; retried with jitter
 │  │  └─ ProviderTimeout         retried likewise
@@ -23,12 +24,14 @@ StillroomError
 ├─ CapReached                    the next call could pass the spending cap
 ├─ LedgerError                   the database cannot be opened or written
 ├─ RunConflict                   the run is being worked on elsewhere, or is in the wrong state
+├─ RunPaused                     the provider refuses the key, the account or the model; carries run_id
 └─ OfflineBatchError
    └─ OfflineBatchNotFinished    the batch runs on; carries jobs_ids
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from components.states import Reason
 
@@ -78,14 +81,23 @@ class ProviderError(StillroomError):
     reason = Reason.PROVIDER_ERROR
     is_retryable = False
     pauses_run = False
+    statistics: Mapping[str, list[int]] = MappingProxyType({})
+    """Tokens that were counted for it all the same."""
 
     def __init__(
-        self, message: str, *, provider: str = "", status: int | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+        parameter: str = "",
     ) -> None:
         super().__init__(message)
         self.provider = provider
         self.status = status
         self.retry_after = retry_after
+        self.parameter = parameter
 
 
 class CredentialError(ProviderError):
@@ -104,6 +116,12 @@ class QuotaExhausted(ProviderError):
 
 class UnknownModel(ProviderError):
     """The provider has no such model."""
+
+    pauses_run = True
+
+
+class WrongAddress(ProviderError):
+    """What answers at the address is no API for models."""
 
     pauses_run = True
 
@@ -147,6 +165,7 @@ class ReplyError(StillroomError, ValueError):
     """The model answered in the wrong form."""
 
     reason = Reason.UNPARSEABLE
+    statistics: Mapping[str, list[int]] = MappingProxyType({})
 
 
 class NotInLabels(ReplyError):
@@ -167,6 +186,14 @@ class LedgerError(StillroomError):
 
 class RunConflict(StillroomError):
     """The run is being worked on elsewhere, or is in the wrong state for this."""
+
+
+class RunPaused(StillroomError):
+    """The run rests until the key, the account or the model is put right."""
+
+    def __init__(self, message: str, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
 
 
 class OfflineBatchError(StillroomError):

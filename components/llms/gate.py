@@ -13,7 +13,9 @@ from weakref import WeakKeyDictionary
 from components.errors import CapReached, ProviderError, RateLimited
 from components.llms.pricing import Price, estimate_tokens
 from components.llms.typing import FormattedInput, GenerateOutput
-from components.llms.window import Window
+from components.llms.window import Halted, Window
+
+__all__ = ["Budget", "Gate", "Halted", "Meter", "RetryPolicy", "current_gate", "metered", "through"]
 
 if TYPE_CHECKING:
     from components.llms.llm import LLM
@@ -104,6 +106,14 @@ class Gate:
         self.budget = budget or Budget()
         self.policy = policy or RetryPolicy()
         self._windows: dict[tuple[str, str], Window] = {}
+        self._halting: asyncio.Event | None = None
+
+    def halt(self) -> None:
+        """Let no further call out; those that wait get Halted, those that are out are left alone."""
+        self._halting = self._halting or asyncio.Event()
+        self._halting.set()
+        for window in self._windows.values():
+            window.halt()
 
     def window(self, llm: "LLM") -> Window:
         """The window of this model's account."""
@@ -128,6 +138,8 @@ class Gate:
         most = _most(price, input, num_generations, kwargs)
         tries, slowdowns, slowed_since = 0, 0, 0.0
         while True:
+            if self._halting is not None and self._halting.is_set():
+                raise Halted
             await window.enter()
             try:
                 self.budget.reserve(most)
@@ -162,7 +174,15 @@ class Gate:
                 meter.seconds += time.monotonic() - started
                 self.budget.settle(most, spent)
                 window.leave()
-            await asyncio.sleep(pause)
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        self._halting = self._halting or asyncio.Event()
+        try:
+            await asyncio.wait_for(self._halting.wait(), seconds)
+        except TimeoutError:
+            return
+        raise Halted
 
 
 def _most(price: Price | None, input: FormattedInput, num_generations: int, kwargs: dict[str, Any]) -> float:

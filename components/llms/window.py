@@ -15,6 +15,10 @@ BREAKER_PAUSE = 30.0
 BREAKER_CEILING = 300.0
 
 
+class Halted(Exception):
+    """The run is coming to a rest; no further call goes out."""
+
+
 class Window:
     """Additive increase, multiplicative decrease over one account and model.
 
@@ -35,6 +39,7 @@ class Window:
         self._outcomes: deque[bool] = deque(maxlen=BREAKER_SAMPLE)
         self._breaker_pause = BREAKER_PAUSE
         self._is_probing = False
+        self._is_halted = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -59,7 +64,17 @@ class Window:
             finally:
                 if not place.done():
                     self._waiting.remove(place)
+            if self._is_halted:
+                raise Halted
         self.in_flight += 1
+
+    def halt(self) -> None:
+        """Send everybody who waits for a place away with Halted."""
+        self._is_halted = True
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
 
     def leave(self) -> None:
         """Give the place back."""

@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -249,14 +249,25 @@ class Ledger:
             found = connection.execute(query).scalar()
         return orjson.loads(found) if found else []
 
-    def reusable(
-        self, keys: Iterable[str], states: Sequence[str] = (CellState.OK, CellState.NEEDS_REVIEW)
-    ) -> dict[str, Record]:
-        """Finished cells of any run that have one of these keys."""
-        names = ("state", "output", "n_out", "reason", "message", "model", "prompt", "raw", "is_rehearsal", "key")
-        query = select(*(CELL.c[name] for name in names)).where(CELL.c.key.in_(list(keys)), CELL.c.state.in_(states))
+    def earlier_cells(self, run_id: str, signature: str) -> dict[str, tuple[str, str, str]]:
+        """Where earlier runs keep what the same step made: run, step and row, by key."""
+        query = (
+            select(CELL.c.key, CELL.c.run_id, CELL.c.step, CELL.c.row)
+            .join(STEP, (STEP.c.run_id == CELL.c.run_id) & (STEP.c.step == CELL.c.step))
+            .where(STEP.c.signature == signature, CELL.c.run_id != run_id, CELL.c.state == CellState.OK)
+        )
         with self.database.read() as connection:
-            return {row["key"]: dict(row) for row in connection.execute(query).mappings()}
+            return {key: (run, step, row) for key, run, step, row in connection.execute(query)}
+
+    def copy_of(self, run_id: str, step: str, row: str) -> Record | None:
+        """A finished cell, as one that cost nothing and can be written to another run."""
+        where = (CELL.c.run_id == run_id, CELL.c.step == step, CELL.c.row == row)
+        with self.database.read() as connection:
+            found = connection.execute(select(CELL).where(*where)).mappings().first()
+        if found is None:
+            return None
+        free = {"tokens_in": 0, "tokens_out": 0, "cost": 0.0, "cost_known": True, "seconds": 0.0, "attempts": 0}
+        return dict(found) | free | {"is_reused": True}
 
     def count(self, run_id: str, step: str) -> int:
         """How many cells of a step are committed."""
@@ -266,7 +277,61 @@ class Ledger:
 
     def forget(self, run_id: str, step: str, rows: Sequence[str], downstream: Sequence[str]) -> None:
         """Remove cells, and those of later steps that came of them, so that they are worked on again."""
-        self.database.write(lambda connection: _forget(connection, run_id, step, rows, downstream))
+
+        def write(connection: Connection) -> None:
+            for start in range(0, len(rows), PAGE):
+                chunk = list(rows[start : start + PAGE])
+                for name in (step, *downstream):
+                    _remove(connection, run_id, name, CELL.c.row.in_(chunk))
+            for row in rows:
+                for name in downstream:
+                    _remove(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
+
+        self.database.write(write)
+
+    def forget_after(self, run_id: str, later: Sequence[str], row: str) -> None:
+        """Remove what later steps made of the rows that were made of a row."""
+
+        def write(connection: Connection) -> None:
+            for name in later:
+                _remove(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
+
+        self.database.write(write)
+
+    def reopen(
+        self,
+        run_id: str,
+        *,
+        reason: str | None = None,
+        step: str | None = None,
+        states: Sequence[str] = ("failed", "expired"),
+        rows: Sequence[str] | None = None,
+    ) -> int:
+        """Mark failed cells to be worked on again; what they cost so far stays on the books. Returns how many."""
+
+        def write(connection: Connection) -> int:
+            where = [CELL.c.run_id == run_id, CELL.c.state.in_(states)]
+            if reason:
+                where.append(CELL.c.reason == reason)
+            if step:
+                where.append(CELL.c.step == step)
+            if rows is not None:
+                where.append(CELL.c.row.in_(list(rows)))
+            counts = connection.execute(
+                select(CELL.c.step, CELL.c.state, func.count()).where(*where).group_by(CELL.c.step, CELL.c.state)
+            ).all()
+            connection.execute(update(CELL).where(*where).values(state=CellState.PENDING, key=""))
+            for name, state, count in counts:
+                connection.execute(
+                    update(STEP)
+                    .where(STEP.c.run_id == run_id, STEP.c.step == name)
+                    .values(**{state: STEP.c[state] - count})
+                )
+            total = sum(count for _, _, count in counts)
+            _note(connection, run_id, "retry", f"{total} cells to be worked on again")
+            return total
+
+        return self.database.write(write)
 
     # Routes
 
@@ -335,19 +400,10 @@ def _without_old(connection: Connection, cell: Record, total: dict[str, float]) 
     if old is None:
         return cell
     connection.execute(delete(CELL).where(*where))
-    total[old["state"]] -= 1
+    if old["state"] in COUNTED:
+        total[old["state"]] -= 1
     total["fanned_out"] -= old["n_out"] != 1
     return cell | {name: cell[name] + old[name] for name in SUMMED}
-
-
-def _forget(connection: Connection, run_id: str, step: str, rows: Sequence[str], downstream: Sequence[str]) -> None:
-    for start in range(0, len(rows), PAGE):
-        chunk = list(rows[start : start + PAGE])
-        _remove(connection, run_id, step, CELL.c.row.in_(chunk))
-        for later in downstream:
-            _remove(connection, run_id, later, CELL.c.row.in_(chunk))
-            for row in chunk:
-                _remove(connection, run_id, later, CELL.c.row.between(f"{row}.", f"{row}/"))
 
 
 def _remove(connection: Connection, run_id: str, step: str, which: Any) -> None:

@@ -1,0 +1,126 @@
+"""Where the work of a step is done. `Local` is this process; others can stand behind the same calls."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from components.errors import CapReached, ConfigError, ProviderError, ReplyError, StillroomError
+from components.llms.gate import metered
+from components.pipeline.engine.outcome import Outcome
+from components.states import CellState, Reason
+from components.steps.step import METADATA, AnyStep, Step
+from components.steps.tasks.task import Task
+from components.steps.typing import Row
+
+log = logging.getLogger("stillroom.engine")
+
+T = TypeVar("T")
+
+
+class Backend(Protocol):
+    """Does the work of a step on rows."""
+
+    async def ask(self, step: Task, rows: Sequence[Row]) -> Outcome:
+        """Ask a model about one row. Raises: ProviderError that pauses the run; CapReached."""
+        ...
+
+    async def apply(self, step: Step, items: Sequence[Sequence[Row]]) -> list[Outcome]:
+        """Work on several rows, each by itself; an item has one row for each step before this one."""
+        ...
+
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do blocking work without holding up the loop."""
+        ...
+
+
+class Local:
+    """Works in this process: models on the loop, other steps in threads."""
+
+    def __init__(self, *, threads: int = 16, keeps_metadata: bool = False) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stillroom-step")
+        self._keeps_metadata = keeps_metadata
+
+    async def ask(self, step: Task, rows: Sequence[Row]) -> Outcome:
+        row = rows[0]
+        missing = step.missing_inputs(row)
+        if missing:
+            names = ", ".join(f"'{name}'" for name in missing)
+            return Outcome(state=CellState.SKIPPED, message=f"Nothing to work on: {names} is empty in this row.")
+        with metered() as meter:
+            try:
+                answer = await step.answer(row)
+            except Exception as error:
+                outcome = failure(error, step)
+            else:
+                outcome = Outcome(
+                    rows=[self._stripped(made) for made in answer.rows],
+                    state=answer.state,
+                    reason=answer.reason,
+                    message=answer.message,
+                    prompt=_messages(answer.prompt),
+                    raw=answer.raw,
+                    model=answer.model,
+                )
+        outcome.meter = meter
+        outcome.model = outcome.model or step.llm.model_name
+        outcome.is_rehearsal = step.llm.is_rehearsal
+        return outcome
+
+    async def apply(self, step: Step, items: Sequence[Sequence[Row]]) -> list[Outcome]:
+        if step.takes_batches:
+            try:
+                made = await self.in_thread(step.apply, [rows[0] for rows in items])
+                if len(made) != len(items):
+                    raise ConfigError(f"Step '{step.name}' made {len(made)} rows of {len(items)}; it must keep count.")
+                return [Outcome(rows=[row]) for row in made]
+            except Exception as error:
+                if len(items) == 1:
+                    return [failure(error, step)]
+        return await self.in_thread(self._one_by_one, step, items)
+
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(work, *arguments))
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _one_by_one(self, step: Step, items: Sequence[Sequence[Row]]) -> list[Outcome]:
+        outcomes = []
+        for rows in items:
+            with metered() as meter:
+                try:
+                    outcome = Outcome(rows=step.apply(*([row] for row in rows)))
+                except Exception as error:
+                    outcome = failure(error, step)
+            outcome.meter = meter
+            outcomes.append(outcome)
+        return outcomes
+
+    def _stripped(self, row: Row) -> Row:
+        if self._keeps_metadata:
+            return row
+        return {name: value for name, value in row.items() if name != METADATA}
+
+
+def failure(error: Exception, step: AnyStep) -> Outcome:
+    """An exception as a failed cell; those that concern the whole run are raised on."""
+    if isinstance(error, CapReached) or (isinstance(error, ProviderError) and error.pauses_run):
+        raise error
+    if isinstance(error, ReplyError):
+        return Outcome(state=CellState.FAILED, reason=error.reason, message=str(error))
+    if isinstance(error, ProviderError):
+        return Outcome(state=CellState.FAILED, reason=error.reason, message=str(error))
+    if isinstance(error, StillroomError):
+        return Outcome(state=CellState.FAILED, reason=Reason.PROVIDER_ERROR, message=str(error))
+    log.warning("Step '%s' failed on a row", step.name, exc_info=error)
+    message = f"The step had an error: {type(error).__name__}: {error}"
+    return Outcome(state=CellState.FAILED, reason=Reason.PROVIDER_ERROR, message=message)
+
+
+def _messages(prompt: Any) -> Any:
+    return prompt[0] if isinstance(prompt, tuple) else prompt

@@ -1,0 +1,338 @@
+"""One run at work: an event loop in a thread of its own, with a window of rows in flight."""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from typing import Any
+
+import orjson
+import psutil
+
+from components.errors import CapReached, ProviderError, RunConflict, StillroomError
+from components.llms.gate import Budget, Gate, Halted, RetryPolicy, through
+from components.llms.loop import at_home
+from components.pipeline.engine.backend import Local
+from components.pipeline.engine.nodes import Node, node_for
+from components.pipeline.engine.recorder import Recorder
+from components.pipeline.engine.routes import Routes
+from components.pipeline.graph import Graph
+from components.pipeline.ledger import Ledger, StepRun
+from components.states import RunState
+from components.steps.typing import Row
+from components.vault import Vault, lend
+
+log = logging.getLogger("stillroom.engine")
+
+FATAL_LIMIT = 3
+BEAT_SECONDS = 1.0
+GRACE_SECONDS = 5.0
+
+
+class Engine:
+    """Works on one run until it is done, paused, stopped or capped.
+
+    Everything it knows is in the ledger: killed at any moment, another engine goes on from there.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        ledger: Ledger,
+        run_id: str,
+        *,
+        vault: Vault | None = None,
+        policy: RetryPolicy | None = None,
+        keeps_metadata: bool = False,
+        on_start: Callable[["Engine"], None] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.ledger = ledger
+        self.run_id = run_id
+        self.run = ledger.run(run_id)
+        self.concurrency = self.run.concurrency
+        self.row_limit = self.run.row_limit
+        self.reuses = self.run.use_cache
+        self.step_runs: dict[str, StepRun] = {}
+        self._vault = vault
+        self._policy = policy
+        self._keeps_metadata = keeps_metadata
+        self._on_start = on_start
+        self._halt: tuple[RunState, str] | None = None
+        self._fatal = 0
+        self._busy = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    @cached_property
+    def owner(self) -> str:
+        """This process and this engine, for the lease."""
+        return f"{process_name()}:{id(self):x}"
+
+    def work(self) -> RunState:
+        """Work until the run comes to a rest; may be called from any thread, also inside a running loop.
+
+        Raises: RunConflict when another process works on the run; what a source or a step that needs all rows raised.
+        """
+        result: list[RunState] = []
+        error: list[BaseException] = []
+
+        def main() -> None:
+            try:
+                result.append(asyncio.run(self._main()))
+            except BaseException as caught:
+                error.append(caught)
+
+        thread = threading.Thread(target=main, name=f"stillroom-run-{self.run_id[:8]}", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(timeout=0.2)
+        except KeyboardInterrupt:
+            self.stop("Stopped from the keyboard.")
+            thread.join()
+        if error:
+            raise error[0]
+        return result[0]
+
+    def pause(self, reason: str = "Paused.") -> None:
+        """Finish the calls in flight, then rest."""
+        self._ask_halt(RunState.PAUSED, reason)
+
+    def stop(self, reason: str = "Stopped.") -> None:
+        """Finish the calls in flight, for a few seconds at most, then rest."""
+        self._ask_halt(RunState.STOPPED, reason)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are out right now."""
+        return self.gate.in_flight if hasattr(self, "gate") else 0
+
+    # What nodes ask of the engine
+
+    async def checkpoint(self) -> None:
+        """Goes on, or ends the task when the run comes to a rest."""
+        if self._halt is not None:
+            raise Halted
+
+    @contextmanager
+    def paying(self) -> Iterator[None]:
+        """Marks work that may cost money until its result is committed; a run at rest has none."""
+        self._busy += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    async def had_fatal(self, error: ProviderError) -> None:
+        """Count a failure that concerns the whole run; after the third the run is paused."""
+        self._fatal += 1
+        if self._fatal >= FATAL_LIMIT:
+            self._set_halt(RunState.PAUSED, f"{error} The run is paused; nothing more was spent.")
+        await self.checkpoint()
+
+    async def reached_cap(self, error: CapReached) -> None:
+        """Bring the run to a rest at its spending cap."""
+        self._set_halt(RunState.CAPPED, str(error))
+        await self.checkpoint()
+
+    async def reused(self, place: tuple[str, str, str]) -> dict[str, Any] | None:
+        """A finished cell of an earlier run, as one that cost nothing."""
+        return await self.backend.in_thread(self.ledger.copy_of, *place)
+
+    def rows_of(self, cell: dict[str, Any]) -> list[Row]:
+        """The rows in a cell."""
+        rows: list[Row] = orjson.loads(cell["output"]) if cell["output"] else []
+        return rows
+
+    async def forget_descendants(self, step: str, row: str) -> None:
+        """Remove what later steps made of a row that is made anew."""
+        later = self.graph.descendants(step)
+        if later:
+            await self.backend.in_thread(self.ledger.forget_after, self.run_id, later, row)
+
+    # The run itself
+
+    async def _main(self) -> RunState:
+        self._loop = asyncio.get_running_loop()
+        self._halted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.ledger.claim(self.run_id, self.owner, is_alive=is_process_alive)
+        budget = Budget(self.run.cap, self.run.spent)
+        self.gate = Gate(concurrency=self.concurrency, budget=budget, policy=self._policy)
+        self.backend = Local(keeps_metadata=self._keeps_metadata)
+        self.recorder = Recorder(self.ledger)
+        if self._on_start is not None:
+            self._on_start(self)
+        state, reason = RunState.STOPPED, ""
+        try:
+            with lend(self._vault) if self._vault else nullcontext(), through(self.gate), at_home(self._loop):
+                state, reason = await self._work()
+        except RunConflict:
+            log.warning("Run %s was taken over by another process.", self.run_id)
+            raise
+        except BaseException as error:
+            reason = str(error) if isinstance(error, StillroomError) else f"{type(error).__name__}: {error}"
+            await self.recorder.settle()
+            self._rest(RunState.STOPPED, reason)
+            raise
+        else:
+            self._rest(state, reason)
+            return state
+        finally:
+            self.backend.close()
+            await close_sessions()
+
+    async def _work(self) -> tuple[RunState, str]:
+        self.ledger.set_state(
+            self.run_id, RunState.RUNNING, started_at=self.run.started_at or time.time(), finished_at=None
+        )
+        self.step_runs = {record.step: record for record in self.ledger.steps(self.run_id)}
+        await self.backend.in_thread(self._load)
+        nodes = {step.name: node_for(self, step) for step in self.graph.order()}
+        for node in nodes.values():
+            await node.prepare()
+        self._connect(nodes)
+        tasks = [asyncio.create_task(node.work(), name=node.name) for node in nodes.values()]
+        beat = asyncio.create_task(self._beat())
+        halted = asyncio.create_task(self._halted.wait())
+        try:
+            await self._until_rest(tasks, beat, halted)
+        finally:
+            for task in (*tasks, beat, halted):
+                task.cancel()
+            await asyncio.gather(*tasks, beat, halted, return_exceptions=True)
+            await self.recorder.settle()
+            await self.backend.in_thread(self._unload)
+        if self._halt is not None:
+            return self._halt
+        failed = any(step.failed or step.expired for step in self.ledger.steps(self.run_id))
+        return (RunState.DONE_WITH_FAILURES if failed else RunState.DONE), ""
+
+    async def _until_rest(
+        self, tasks: list["asyncio.Task[None]"], beat: "asyncio.Task[None]", halted: "asyncio.Task[Any]"
+    ) -> None:
+        waiting: set[asyncio.Task[Any]] = set(tasks)
+        while waiting and self._halt is None:
+            done, _ = await asyncio.wait({*waiting, beat, halted}, return_when=asyncio.FIRST_COMPLETED)
+            waiting -= done
+            for task in done:
+                if task is not halted:
+                    _raise_unless_halted(task)
+        if waiting:
+            self.gate.halt()
+            patience = None if self._halt and self._halt[0] is RunState.PAUSED else GRACE_SECONDS
+            idle = asyncio.create_task(self._idle.wait())
+            await asyncio.wait({idle, beat}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            idle.cancel()
+
+    def _connect(self, nodes: dict[str, Node]) -> None:
+        for name, node in nodes.items():
+            node.successors = [nodes[after] for after in self.graph.successors(name)]
+            router = self.graph.routers.get(name)
+            if router is not None:
+                names = [after.name for after in node.successors]
+                size = min(getattr(after.step, "input_batch_size", None) or 50 for after in node.successors)
+                node.routes = Routes(
+                    self.ledger,
+                    self.run_id,
+                    name,
+                    lambda batch, r=router, n=names: r.route(n, batch),
+                    size,  # type: ignore[misc]
+                )
+        for node in nodes.values():
+            node.inbox.expects = self._expected_at(node, nodes)
+
+    def _expected_at(self, node: Node, nodes: dict[str, Node]) -> Callable[[str], list[str]]:
+        """Of several branches that a router chose among, a row comes only from the chosen."""
+        routers = {
+            name: routed for name, routed in nodes.items() if routed.routes is not None and len(node.predecessors) > 1
+        }
+
+        def came_through(branch: str, row: str) -> bool:
+            for name, router in routers.items():
+                entries = [after.name for after in router.successors]
+                through_entries = [e for e in entries if e == branch or branch in self.graph.descendants(e)]
+                if through_entries and router.routes is not None:
+                    if not any(entry in router.routes.known(row) for entry in through_entries):
+                        return False
+            return True
+
+        if not routers:
+            return lambda _row: node.predecessors
+        return lambda row: [branch for branch in node.predecessors if came_through(branch, row)]
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            command = await asyncio.to_thread(self.ledger.beat, self.run_id, self.owner, self.in_flight)
+            if command == "pause":
+                self._set_halt(RunState.PAUSED, "Paused.")
+            elif command == "stop":
+                self._set_halt(RunState.STOPPED, "Stopped.")
+
+    def _ask_halt(self, state: RunState, reason: str) -> None:
+        with self._lock:
+            if self._loop is None:
+                self._halt = self._halt or (state, reason)
+            else:
+                self._loop.call_soon_threadsafe(self._set_halt, state, reason)
+
+    def _set_halt(self, state: RunState, reason: str) -> None:
+        if self._halt is None:
+            self._halt = (state, reason)
+        self._halted.set()
+
+    def _rest(self, state: RunState, reason: str) -> None:
+        done = state in (RunState.DONE, RunState.DONE_WITH_FAILURES)
+        self.ledger.set_state(self.run_id, state, reason, finished_at=time.time() if done else None)
+        self.ledger.release(self.run_id, self.owner)
+
+    def _load(self) -> None:
+        for step in self.graph.steps.values():
+            step.load()
+
+    def _unload(self) -> None:
+        for step in self.graph.steps.values():
+            step.unload()
+
+
+def _raise_unless_halted(task: "asyncio.Task[Any]") -> None:
+    error = task.exception() if not task.cancelled() else None
+    while isinstance(error, BaseExceptionGroup):
+        real = error.split(Halted)[1]
+        error = real.exceptions[0] if real is not None else None
+    if error is not None and not isinstance(error, Halted):
+        raise error
+
+
+async def close_sessions() -> None:
+    """Close the connections that models opened on this loop."""
+    from components.llms import http
+
+    await http.close_session()
+
+
+def process_name() -> str:
+    """This machine and process, told apart from an earlier process of the same number."""
+    return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
+
+
+def is_process_alive(owner: str) -> bool:
+    """Whether the process that holds a lease still runs; one on another machine is given the benefit of the doubt."""
+    host, pid, started, _ = owner.rsplit(":", 3)
+    if host != socket.gethostname():
+        return True
+    try:
+        return int(psutil.Process(int(pid)).create_time()) == int(started)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,306 @@
+"""The steps of a run at work: sources, row steps and steps that need all rows."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from components.errors import CapReached, ConfigError, ProviderError
+from components.pipeline.engine.backend import failure
+from components.pipeline.engine.identity import cell_key, children, row_name, step_signature
+from components.pipeline.engine.inbox import Inbox, Item
+from components.pipeline.engine.outcome import Outcome, as_cell
+from components.pipeline.engine.routes import Routes
+from components.pipeline.engine.standing import Standing
+from components.states import CellState
+from components.steps.step import AnyStep, GeneratorStep, GlobalStep, Step
+from components.steps.tasks.task import Task
+from components.steps.typing import Row
+
+if TYPE_CHECKING:
+    from components.pipeline.engine.engine import Engine
+
+SOURCE_CHUNK = 1000
+TOGETHER = 50
+
+
+class Node(ABC):
+    """One step of a run."""
+
+    def __init__(self, engine: "Engine", step: AnyStep) -> None:
+        self.engine = engine
+        self.step = step
+        self.name = step.name
+        self.predecessors = engine.graph.predecessors(step.name)
+        self.successors: list[Node] = []
+        self.inbox = Inbox(self.predecessors, capacity=2 * engine.concurrency)
+        self.routes: Routes | None = None
+        self.signature = ""
+
+    async def prepare(self) -> None:
+        """Look up what is done already."""
+        self.signature = await self.engine.backend.in_thread(step_signature, self.step)
+
+    @abstractmethod
+    async def work(self) -> None:
+        """Work until nothing is left to do."""
+
+    async def send(self, row: str, rows: Sequence[Row], why_not: str = "") -> None:
+        """Hand rows on to the steps after this one."""
+        if not self.successors:
+            return
+        items = (
+            [Item(row, why_not=why_not)]
+            if why_not
+            else [Item(name, rows=(made,)) for name, made in zip(children(row, len(rows)), rows, strict=True)]
+        )
+        for item in items:
+            targets = await self.routes.targets(item.row) if self.routes else None
+            for successor in self.successors:
+                if targets is None or successor.name in targets:
+                    await successor.inbox.offer(self.name, item)
+
+    async def replay(self) -> int:
+        """Hand on every row that is in the ledger already; returns how many there are."""
+        count, after = 0, ""
+        while page := await self.engine.backend.in_thread(self._page, after):
+            for row, _, rows in page:
+                await self.engine.checkpoint()
+                await self.send(row, rows)
+            count, after = count + len(page), page[-1][0]
+        return count
+
+    def _page(self, after: str) -> list[tuple[str, str, list[Row]]]:
+        return self.engine.ledger.outputs(self.engine.run_id, self.name, after=after)
+
+    async def finish(self) -> None:
+        """Say that no more rows will come."""
+        for successor in self.successors:
+            await successor.inbox.close(self.name)
+
+
+class SourceNode(Node):
+    """A step that makes rows from nothing."""
+
+    step: GeneratorStep
+
+    async def work(self) -> None:
+        engine, ledger, run_id = self.engine, self.engine.ledger, self.engine.run_id
+        record = engine.step_runs[self.name]
+        position = 0
+        if record.is_complete or record.signature == self.signature:
+            position = await self.replay()
+        else:
+            if await engine.backend.in_thread(ledger.count, run_id, self.name):
+                raise ConfigError(
+                    f"The data of '{self.name}' changed since this run began. Start a new run to use the new data."
+                )
+            ledger.update_step(run_id, self.name, signature=self.signature)
+        if not record.is_complete:
+            await self._make(position)
+        await self.finish()
+
+    async def _make(self, position: int) -> None:
+        limit = self.engine.row_limit
+        cells: list[dict[str, Any]] = []
+        async for batch, is_last in self._chunks(position, limit):
+            await self.engine.checkpoint()
+            cells = [
+                as_cell(self.engine.run_id, self.name, row_name(position + index), "", Outcome(rows=[row]))
+                for index, row in enumerate(batch)
+            ]
+            if is_last:
+                submit = self.engine.ledger.finish_source(self.engine.run_id, self.name, cells, position + len(batch))
+            else:
+                submit = self.engine.ledger.submit_cells(cells)
+            await asyncio.wrap_future(submit)
+            for index, row in enumerate(batch):
+                await self.send(row_name(position + index), [row])
+            position += len(batch)
+
+    async def _chunks(self, position: int, limit: int | None) -> AsyncIterator[tuple[list[Row], bool]]:
+        """Rows in growing chunks, so that the first are quick and the many are cheap, and whether they are the last."""
+        batches = self.step.batches(position)
+        chunk: list[Row] = []
+        wanted = TOGETHER
+        while True:
+            batch = await self.engine.backend.in_thread(_next, batches)
+            chunk.extend(batch or [])
+            if limit is not None and position + len(chunk) >= limit:
+                yield chunk[: limit - position], True
+                return
+            if batch is None:
+                yield chunk, True
+                return
+            if len(chunk) >= wanted:
+                yield chunk, False
+                position += len(chunk)
+                chunk, wanted = [], min(wanted * 2, SOURCE_CHUNK)
+
+
+class RowNode(Node):
+    """A step that works on each row by itself."""
+
+    step: Step
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        ledger, run_id = self.engine.ledger, self.engine.run_id
+        self.standing = await self.engine.backend.in_thread(Standing, ledger, run_id, self.name)
+        ledger.update_step(run_id, self.name, signature=self.signature)
+        self.is_model = isinstance(self.step, Task) and type(self.step).process is Task.process
+        self.earlier: dict[str, tuple[str, str, str]] = {}
+        if self.engine.reuses and self.step.use_cache:
+            self.earlier = await self.engine.backend.in_thread(ledger.earlier_cells, run_id, self.signature)
+
+    async def work(self) -> None:
+        workers = self.engine.concurrency if self.is_model else 1
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._serve())
+        await self.finish()
+
+    async def _serve(self) -> None:
+        while (item := await self.inbox.take()) is not None:
+            await self.engine.checkpoint()
+            items = [item] if self.is_model else [item, *self.inbox.take_waiting(TOGETHER - 1)]
+            todo: list[tuple[Item, str]] = []
+            for one in items:
+                key = cell_key(self.signature, one.rows) if one.rows else ""
+                if not await self._is_settled(one, key):
+                    todo.append((one, key))
+            if todo:
+                await self._do(todo)
+
+    async def _is_settled(self, item: Item, key: str) -> bool:
+        state, old_key = self.standing.cells.get(item.row, ("", ""))
+        if item.why_not:
+            if state != CellState.SKIPPED:
+                await self._keep(item, "", Outcome(state=CellState.SKIPPED, message=item.why_not))
+            await self.send(item.row, [], item.why_not)
+            return True
+        if state and old_key == key:
+            if state in (CellState.OK, CellState.NEEDS_REVIEW):
+                await self.send(item.row, self.standing.output(item.row))
+            else:
+                await self.send(item.row, [], self._because(state))
+            return True
+        if key in self.earlier:
+            cell = await self.engine.reused(self.earlier[key])
+            if cell is not None:
+                await self.engine.recorder.record(
+                    cell | {"run_id": self.engine.run_id, "step": self.name, "row": item.row, "replaces": bool(state)}
+                )
+                await self.send(item.row, self.engine.rows_of(cell))
+                return True
+        return False
+
+    async def _do(self, todo: list[tuple[Item, str]]) -> None:
+        with self.engine.paying():
+            if self.is_model:
+                assert isinstance(self.step, Task)
+                outcomes = [await self._ask(self.step, todo[0][0])]
+            else:
+                outcomes = await self.engine.backend.apply(self.step, [item.rows for item, _ in todo])
+            kept = await asyncio.gather(
+                *(self._keep(item, key, outcome) for (item, key), outcome in zip(todo, outcomes, strict=True))
+            )
+        for (item, _), outcome in zip(todo, kept, strict=True):
+            await self._pass_on(item, outcome)
+
+    async def _ask(self, step: Task, item: Item) -> Outcome:
+        while True:
+            try:
+                return await self.engine.backend.ask(step, item.rows)
+            except CapReached as error:
+                await self.engine.reached_cap(error)
+            except ProviderError as error:
+                await self.engine.had_fatal(error)
+
+    async def _keep(self, item: Item, key: str, outcome: Outcome) -> Outcome:
+        """Returns once the outcome is committed; one that cannot be kept becomes a failure that can."""
+        replaces = item.row in self.standing.cells
+        if replaces:
+            await self.engine.forget_descendants(self.name, item.row)
+        try:
+            cell = as_cell(self.engine.run_id, self.name, item.row, key, outcome, replaces=replaces)
+        except ConfigError as error:
+            meter, outcome = outcome.meter, failure(error, self.step)
+            outcome.meter = meter
+            cell = as_cell(self.engine.run_id, self.name, item.row, key, outcome, replaces=replaces)
+        await self.engine.recorder.record(cell)
+        return outcome
+
+    async def _pass_on(self, item: Item, outcome: Outcome) -> None:
+        if outcome.flows_on:
+            await self.send(item.row, outcome.rows)
+        else:
+            await self.send(item.row, [], self._because(outcome.state))
+
+    def _because(self, state: str) -> str:
+        return f"Step '{self.name}' has no result for this row: it {'was skipped' if state == 'skipped' else state}."
+
+
+class TableNode(Node):
+    """A step that needs all rows before it can begin."""
+
+    step: GlobalStep
+
+    async def work(self) -> None:
+        engine, ledger, run_id = self.engine, self.engine.ledger, self.engine.run_id
+        while await self.inbox.take() is not None:
+            # Its rows are read from the ledger once all are there, so the inbox is only emptied.
+            await engine.checkpoint()
+        inputs = [await engine.backend.in_thread(self._rows_of, name) for name in self.predecessors]
+        key = cell_key(self.signature, [row for rows in inputs for row in rows])
+        record = engine.step_runs[self.name]
+        if record.is_complete and record.signature == key:
+            await self.replay()
+        else:
+            standing = await engine.backend.in_thread(ledger.standing, run_id, self.name)
+            later = engine.graph.descendants(self.name)
+            if standing:
+                await engine.backend.in_thread(ledger.forget, run_id, self.name, list(standing), later)
+            made = await self._apply(inputs)
+            await self._keep(key, made)
+        await self.finish()
+
+    async def _apply(self, inputs: list[list[Row]]) -> list[Row]:
+        while True:
+            try:
+                return await self.engine.backend.in_thread(lambda: self.step.apply(*inputs))
+            except CapReached as error:
+                await self.engine.reached_cap(error)
+            except ProviderError as error:
+                if not error.pauses_run:
+                    raise
+                await self.engine.had_fatal(error)
+
+    async def _keep(self, key: str, made: list[Row]) -> None:
+        ledger, run_id = self.engine.ledger, self.engine.run_id
+        ledger.update_step(run_id, self.name, signature=key, is_complete=False)
+        for start in range(0, len(made), SOURCE_CHUNK):
+            cells = [
+                as_cell(run_id, self.name, row_name(start + index), "", Outcome(rows=[row]))
+                for index, row in enumerate(made[start : start + SOURCE_CHUNK])
+            ]
+            await asyncio.wrap_future(ledger.submit_cells(cells))
+        await asyncio.wrap_future(ledger.finish_source(run_id, self.name, [], len(made)))
+        for index, row in enumerate(made):
+            await self.send(row_name(index), [row])
+
+    def _rows_of(self, step: str) -> list[Row]:
+        return [row for _, _, rows in self.engine.ledger.all_outputs(self.engine.run_id, step) for row in rows]
+
+
+def node_for(engine: "Engine", step: AnyStep) -> Node:
+    """The kind of node that a step needs."""
+    if isinstance(step, GeneratorStep):
+        return SourceNode(engine, step)
+    if isinstance(step, GlobalStep):
+        return TableNode(engine, step)
+    return RowNode(engine, step)
+
+
+def _next(batches: Iterator[list[Row]]) -> list[Row] | None:
+    return next(batches, None)
