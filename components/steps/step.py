@@ -76,6 +76,11 @@ class AnyStep(Component, ABC):
         """Whether columns that the step does not know come out of it unchanged."""
         return True
 
+    @property
+    def removes(self) -> list[str]:
+        """Columns the step takes in that do not come out of it."""
+        return []
+
     def get_inputs(self) -> dict[str, bool]:
         """The columns it needs, as the rows call them; True where it cannot do without."""
         return {self.input_mappings.get(name, name): needed for name, needed in as_columns(self.inputs).items()}
@@ -83,6 +88,10 @@ class AnyStep(Component, ABC):
     def get_outputs(self) -> dict[str, bool]:
         """The columns it makes, as the rows will call them."""
         return {self.output_mappings.get(name, name): needed for name, needed in as_columns(self.outputs).items()}
+
+    def get_removed(self) -> set[str]:
+        """The columns that do not come out of it, as the rows call them."""
+        return {self.input_mappings.get(name, name) for name in self.removes} - self.get_outputs().keys()
 
     def verify_mappings(self) -> None:
         """Raises: MissingColumn when a mapping names a column that the step does not have."""
@@ -164,11 +173,18 @@ class Step(AnyStep):
         seen = [[self._view(row) for row in rows] for rows in inputs]
         made = collect_rows(self.process(*seen), self)
         original = inputs[0][0] if inputs and len(inputs[0]) == 1 else None
-        if original is None and self.input_mappings:
+        if original is None and inputs and self._hides_columns(inputs[0]):
             if len(made) != len(inputs[0]):
-                raise ConfigError(f"Step '{self.name}' must make one row for each, as it takes batches.")
+                raise ConfigError(
+                    f"Step '{self.name}' must make one row for each row, "
+                    "as its input_mappings hide columns that have to be put back."
+                )
             return [self._restored(row, source) for row, source in zip(made, inputs[0], strict=True)]
         return [self._restored(row, original or {}) for row in made]
+
+    def _hides_columns(self, rows: Sequence[Row]) -> bool:
+        outputs = as_columns(self.outputs)
+        return any(own in outputs or any(own in row for row in rows) for own in self.input_mappings)
 
     def _view(self, row: Row) -> Row:
         if not self.input_mappings:
@@ -184,15 +200,17 @@ class Step(AnyStep):
         if not self.input_mappings and not self.output_mappings:
             return made
         row, outputs = dict(made), as_columns(self.outputs)
+        # All values are taken out before any is put back, as mappings may swap two names.
+        back: Row = {}
         for own, name in self.input_mappings.items():
             if own in outputs:
-                if name in original:
-                    row.setdefault(name, original[name])
+                if name in original and name not in row:
+                    back[name] = original[name]
             elif own in row:
-                value = row.pop(own)
+                back[name] = row.pop(own)
                 if own in original and own not in self.input_mappings.values():
-                    row[own] = original[own]
-                row[name] = value
+                    back.setdefault(own, original[own])
+        row.update(back)
         for own, name in self.output_mappings.items():
             if own in row:
                 row[name] = row.pop(own)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.component import Incidental, RuntimeParameter
-from components.errors import ReplyError
+from components.errors import ProviderError, ReplyError
 from components.llms.llm import LLM
 from components.llms.loop import run_in_background
 from components.llms.typing import FormattedInput, GenerateOutput
@@ -69,6 +69,10 @@ class Task(Step):
         Raises: ReplyError when the answer is in the wrong form; NotInLabels when a person should look at it.
         """
 
+    def read_answer(self, text: str | None, input: Row, finish_reason: str | None) -> Row:
+        """Like `format_output`, for tasks that must know whether the answer was cut off ("length")."""
+        return self.format_output(text, input)
+
     def structured_output_schema(self) -> Any:
         """The form of the answer as a JSON Schema, where the task has one."""
         return None
@@ -76,6 +80,11 @@ class Task(Step):
     def rehearse(self, input: Row) -> str:
         """An answer in the right form, made up without a model, to check the wiring of a pipeline."""
         return "This is a rehearsal: no model was asked."
+
+    @property
+    def can_force_form(self) -> bool:
+        """Whether the model can be held to a form; if not, the prompt has to ask for it."""
+        return "structured_output" in type(self.llm).model_fields
 
     def load(self) -> None:
         super().load()
@@ -106,8 +115,16 @@ class Task(Step):
             yield self._process_offline(inputs)
             return
 
+        async def ask(row: Row) -> Answer:
+            try:
+                return await self.answer(row)
+            except ProviderError as error:
+                if error.pauses_run:
+                    raise
+                return self._unanswered(row, error)
+
         async def ask_all() -> list[Answer]:
-            return list(await asyncio.gather(*(self.answer(row) for row in inputs)))
+            return list(await asyncio.gather(*(ask(row) for row in inputs)))
 
         rows: list[Row] = []
         for answer in run_in_background(ask_all()):
@@ -132,7 +149,8 @@ class Task(Step):
 
     def _prompt(self, view: Row) -> FormattedInput:
         prompt = self.format_input(view)
-        schema = self.structured_output_schema() if self.use_default_structured_output else None
+        is_forced = self.use_default_structured_output and self.can_force_form
+        schema = self.structured_output_schema() if is_forced else None
         if schema is not None and not isinstance(prompt, (tuple, str)):
             return prompt, {"format": "json", "schema": schema}
         return prompt
@@ -143,13 +161,15 @@ class Task(Step):
         return rehearsing(lambda _prompt, _index: self.rehearse(view))
 
     def _read(self, row: Row, view: Row, prompt: FormattedInput, output: GenerateOutput) -> Answer:
-        texts = output["generations"]
-        made, errors = [], []
-        for text in texts:
+        texts = output["generations"] or [None]
+        finish_reasons = list(output.get("finish_reasons") or [])
+        made: list[Row] = []
+        errors: dict[int, ReplyError] = {}
+        for index, text in enumerate(texts):
             try:
-                made.append(self.format_output(text, view))
+                made.append(self.read_answer(text, view, _item(finish_reasons, index)))
             except ReplyError as error:
-                errors.append(error)
+                errors[index] = error
                 made.append(self._nothing())
         extras = {key: value for key, value in output.items() if key not in NOT_COLUMNS}
         rows = [
@@ -158,44 +178,67 @@ class Task(Step):
                 **columns,
                 **{f"llm_{self.name}_{key}": _item(value, index) for key, value in extras.items()},
                 "model_name": self.llm.model_name,
-                METADATA: self._metadata(row, prompt, output, index, errors),
+                METADATA: self._metadata(row, prompt, output, index, texts[index], errors.get(index)),
             }
             for index, columns in enumerate(made)
         ]
         if self.group_generations:
-            columns = [name for name in rows[0] if name not in view or name in made[0]]
-            rows = [_grouped(rows, [name for name in columns if name != "model_name"])]
+            rows = [self._grouped(rows, [name for name in rows[0] if name not in view or name in made[0]])]
         answer = Answer(
             rows=[self._restored(item, row) for item in rows],
             prompt=prompt,
             raw=list(texts),
-            finish_reasons=list(output.get("finish_reasons") or []),
+            finish_reasons=finish_reasons,
             model=self.llm.model_name,
         )
         if errors:
+            first = next(iter(errors.values()))
             some = len(errors) < len(texts)
-            review = some or errors[0].reason is Reason.NOT_IN_LABELS
+            review = some or first.reason is Reason.NOT_IN_LABELS
             answer.state = CellState.NEEDS_REVIEW if review else CellState.FAILED
-            answer.reason = errors[0].reason
-            answer.message = f"{len(errors)} of {len(texts)} answers: {errors[0]}" if some else str(errors[0])
+            answer.reason = first.reason
+            answer.message = f"{len(errors)} of {len(texts)} answers: {first}" if some else str(first)
         return answer
 
     def _nothing(self) -> Row:
         return {name: None for name in as_columns(self.outputs) if name != "model_name"}
 
+    def _unanswered(self, row: Row, error: ProviderError) -> Answer:
+        metadata = {**(row.get(METADATA) or {}), f"error_{self.name}": str(error)}
+        made = {**self._view(row), **self._nothing(), "model_name": self.llm.model_name, METADATA: metadata}
+        return Answer([self._restored(made, row)], CellState.FAILED, error.reason, str(error))
+
     def _metadata(
-        self, row: Row, prompt: FormattedInput, output: GenerateOutput, index: int, errors: list[ReplyError]
+        self,
+        row: Row,
+        prompt: FormattedInput,
+        output: GenerateOutput,
+        index: int,
+        text: str | None,
+        error: ReplyError | None,
     ) -> Row:
         metadata: Row = dict(row.get(METADATA) or {})
         if self.add_raw_output:
-            metadata[f"raw_output_{self.name}"] = output["generations"][index]
+            metadata[f"raw_output_{self.name}"] = text
         if self.add_raw_input:
             metadata[f"raw_input_{self.name}"] = prompt[0] if isinstance(prompt, tuple) else prompt
         statistics = output.get("statistics") or {}
         metadata[f"statistics_{self.name}"] = {key: _item(value, index) for key, value in statistics.items()}
-        if errors:
-            metadata[f"error_{self.name}"] = str(errors[0])
+        if error is not None:
+            metadata[f"error_{self.name}"] = str(error)
         return metadata
+
+    def _grouped(self, rows: list[Row], new_columns: Iterable[str]) -> Row:
+        grouped = dict(rows[0])
+        for name in new_columns:
+            if name not in {"model_name", METADATA}:
+                grouped[name] = [row.get(name) for row in rows]
+        grouped[METADATA] = dict(rows[0][METADATA])
+        for kind in ("raw_output", "statistics", "error"):
+            key = f"{kind}_{self.name}"
+            if any(key in row[METADATA] for row in rows):
+                grouped[METADATA][key] = [row[METADATA].get(key) for row in rows]
+        return grouped
 
 
 class GlobalTask(Task, GlobalStep):
@@ -226,13 +269,6 @@ NOT_COLUMNS = frozenset({"generations", "statistics", "finish_reasons"})
 
 def _item(values: Any, index: int) -> Any:
     return values[index] if isinstance(values, list) and index < len(values) else None
-
-
-def _grouped(rows: list[Row], new_columns: Iterable[str]) -> Row:
-    grouped = dict(rows[0])
-    for name in new_columns:
-        grouped[name] = [row.get(name) for row in rows]
-    return grouped
 
 
 def as_text(value: Any) -> str:
