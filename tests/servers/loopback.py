@@ -63,9 +63,9 @@ class Loopback:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        # A held connection must not hold up the end of a test, hence no grace; a client that hangs up
-        # cancels its handler, so that calls in flight are counted as the client sees them.
-        runner = web.AppRunner(self.application(), handler_cancellation=True, shutdown_timeout=0, access_log=None)
+        # A held connection must not hold up the end of a test, hence next to no grace (0 would mean forever); a client
+        # that hangs up cancels its handler, so that calls in flight are counted as the client sees them.
+        runner = web.AppRunner(self.application(), handler_cancellation=True, shutdown_timeout=0.05, access_log=None)
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", self.port, backlog=1024)
