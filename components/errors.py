@@ -83,6 +83,8 @@ class ProviderError(StillroomError):
     pauses_run = False
     statistics: Mapping[str, list[int]] = MappingProxyType({})
     """Tokens that were counted for it all the same."""
+    may_be_paid = False
+    """The answer may have been made and charged for, though it never arrived whole."""
 
     def __init__(
         self,

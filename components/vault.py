@@ -43,8 +43,7 @@ class ScriptVault:
         return None
 
     def environment_key(self, variable: str, base_url: str, home: str) -> SecretStr | None:
-        value = os.environ.get(variable, "")
-        return SecretStr(value) if value else None
+        return key_on_this_machine(variable)
 
 
 class BoundVault:
@@ -57,11 +56,30 @@ class BoundVault:
         return self._connections.get(name)
 
     def environment_key(self, variable: str, base_url: str, home: str) -> SecretStr | None:
-        value = os.environ.get(variable, "")
-        host = urlsplit(base_url).hostname
-        if not value or (host not in LOOPBACK and host != urlsplit(home).hostname):
-            return None
-        return SecretStr(value)
+        if is_loopback(base_url) or origin(base_url) == origin(home):
+            return key_on_this_machine(variable)
+        return None
+
+
+def key_on_this_machine(variable: str) -> SecretStr | None:
+    """The key in an environment variable; for HF_TOKEN also the one that `hf auth login` saved."""
+    value = os.environ.get(variable, "").strip()
+    if not value and variable == "HF_TOKEN":
+        from huggingface_hub import get_token
+
+        value = get_token() or ""
+    return SecretStr(value) if value else None
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of an address: what a key is bound to."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    return urlsplit(url).hostname in LOOPBACK
 
 
 _current: ContextVar[Vault] = ContextVar("vault", default=ScriptVault())  # noqa: B039 - it has no state

@@ -3,15 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from components.errors import CapReached, ProviderError, RateLimited
-from components.llms.pricing import Price, estimate_tokens
+from components.errors import CapReached, ProviderError, RateLimited, ReplyError
+from components.llms.pricing import Price
 from components.llms.typing import FormattedInput, GenerateOutput
 from components.llms.window import Halted, Window
 
@@ -135,7 +135,7 @@ class Gate:
         Raises: the last ProviderError when trying is no use; CapReached before the cap would be passed.
         """
         window, price, meter = self.window(llm), llm.price, _meter.get() or Meter()
-        most = _most(price, input, num_generations, kwargs)
+        most = price.cost(*llm.most_tokens(input, num_generations, kwargs)) if price is not None else 0.0
         tries, slowdowns, slowed_since = 0, 0, 0.0
         while True:
             if self._halting is not None and self._halting.is_set():
@@ -151,10 +151,16 @@ class Gate:
             try:
                 output = await work()
                 window.succeeded()
-                spent = _count(output, price, meter)
+                spent = _count(output.get("statistics"), price, meter, most)
                 return output
+            except ReplyError as error:
+                window.succeeded()
+                spent = _count(error.statistics, price, meter, most)
+                raise
             except ProviderError as error:
                 window.failed(error)
+                if error.statistics or error.may_be_paid:
+                    spent = _count(error.statistics, price, meter, most)
                 if not error.is_retryable:
                     raise
                 now = time.monotonic()
@@ -185,21 +191,18 @@ class Gate:
         raise Halted
 
 
-def _most(price: Price | None, input: FormattedInput, num_generations: int, kwargs: dict[str, Any]) -> float:
-    if price is None or (price.input == 0 and price.output == 0):
-        return 0.0
-    longest = kwargs.get("max_new_tokens") or kwargs.get("max_tokens") or 1024
-    return price.cost(estimate_tokens(input), int(longest) * num_generations)
-
-
-def _count(output: GenerateOutput, price: Price | None, meter: Meter) -> float:
-    statistics = output.get("statistics") or {}
-    read, written = sum(statistics.get("input_tokens") or []), sum(statistics.get("output_tokens") or [])
+def _count(counted: Mapping[str, Any] | None, price: Price | None, meter: Meter, most: float) -> float:
+    """Book what a call used; one whose tokens nobody counted is taken to have cost the most it could."""
+    counted = counted or {}
+    read, written = sum(counted.get("input_tokens") or ()), sum(counted.get("output_tokens") or ())
     meter.input_tokens += read
     meter.output_tokens += written
     if price is None:
         meter.cost_known = False
         return 0.0
+    if not read and not written and most:
+        meter.cost_known = False
+        return most
     cost = price.cost(read, written)
     meter.cost += cost
     return cost

@@ -14,9 +14,11 @@ from components.component import Component, Incidental, RuntimeParameter, explai
 from components.errors import ConfigError, ReplyError, UnknownParameter, did_you_mean
 from components.llms.gate import current_gate
 from components.llms.loop import run_in_background
-from components.llms.pricing import Price
+from components.llms.pricing import Price, estimate_tokens
 from components.llms.typing import FormattedInput, GenerateOutput, HiddenState, StructuredOutput
 
+LONGEST_ANSWER = 1_024
+"""Tokens that an answer is taken to have at most, where nothing says it."""
 NOT_PARAMETERS = frozenset({"self", "input", "inputs", "num_generations"})
 
 
@@ -73,6 +75,11 @@ class LLM(Component, ABC):
         if self.is_local:
             return Price(0, 0)
         return Price.look_up(self.provider_id, self.model_name) if self.provider_id else None
+
+    def most_tokens(self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]) -> tuple[int, int]:
+        """The most tokens a call reads and writes; with its price, what the spending cap sets aside for it."""
+        given = kwargs.get("max_new_tokens") or kwargs.get("max_tokens") or _longest_answer(type(self))
+        return estimate_tokens(input), int(given) * num_generations
 
     def load(self) -> None:
         """Get ready to answer; call it before using a model on its own."""
@@ -276,6 +283,13 @@ def split_input(input: FormattedInput) -> tuple[Any, StructuredOutput | None]:
     if isinstance(input, tuple):
         return input
     return input, None
+
+
+@cache
+def _longest_answer(cls: type[LLM]) -> int:
+    fields = cls.generation_model().model_fields
+    set_by_class = (fields[name].default for name in ("max_new_tokens", "max_tokens") if name in fields)
+    return next((value for value in set_by_class if isinstance(value, int)), LONGEST_ANSWER)
 
 
 @cache

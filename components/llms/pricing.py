@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 PROBE_TOKENS = 1_000
+PICTURE_TOKENS = 2_000
 
 
 @dataclass(frozen=True)
@@ -19,17 +20,18 @@ class Price:
         return (input_tokens * self.input + output_tokens * self.output) / 1_000_000
 
     @staticmethod
-    def look_up(provider: str, model: str) -> "Price | None":
+    def look_up(provider: str, model: str, tier: str = "") -> "Price | None":
         """The list price of a model, from the price table that ships with genai-prices; None where it has none."""
-        return _look_up(provider, model)
+        return _look_up(provider, model, tier)
 
 
 @cache
-def _look_up(provider: str, model: str) -> Price | None:
+def _look_up(provider: str, model: str, tier: str) -> Price | None:
     from genai_prices import Usage, calc_price
 
     def per_million(usage: Any) -> float:
-        price = calc_price(usage, model_ref=model, provider_id=provider).total_price
+        context = {"service_tier": tier} if tier else None
+        price = calc_price(usage, model_ref=model, provider_id=provider, price_context=context).total_price
         return float(price) * 1_000_000 / PROBE_TOKENS
 
     try:
@@ -43,10 +45,12 @@ def estimate_tokens(input: Any) -> int:
     if isinstance(input, tuple):
         input = input[0]
     if isinstance(input, str):
-        return len(input.encode()) // 3 + 8
+        return len(input.encode(errors="replace")) // 3 + 8
     total = 0
     for message in input:
-        content = message["content"]
-        texts = [content] if isinstance(content, str) else [str(part.get("text", "")) for part in content]
-        total += sum(len(text.encode()) for text in texts) // 3 + 8
+        content = message.get("content") or ""
+        for part in [content] if isinstance(content, str) else content:
+            text = part if isinstance(part, str) else part.get("text")
+            total += PICTURE_TOKENS if text is None else len(str(text).encode(errors="replace")) // 3
+        total += 8
     return total

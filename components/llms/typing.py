@@ -2,9 +2,12 @@
 
 from typing import Any, Literal, NotRequired
 
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 
+# A message may say more (`name`, `tool_call_id`); validation must not drop it.
+@with_config(ConfigDict(extra="allow"))
 class ChatItem(TypedDict):
     """One message: who speaks, and the text or the list of content parts."""
 
@@ -47,7 +50,10 @@ class Logprob(TypedDict):
 
 
 class GenerateOutput(TypedDict):
-    """What a model answered to one input; every list has one item per generation."""
+    """What a model answered to one input; every list has one item per generation.
+
+    Log probabilities hold, for each token, the one that was chosen and then the others that were likely.
+    """
 
     generations: list[str | None]
     statistics: TokenStatistics
