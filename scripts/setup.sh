@@ -68,7 +68,7 @@ if [ "$made_in" != "$here" ] || ! works; then
 else
     say "Bringing .venv up to date ..."
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extra]" ||
+.venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$extra]" ||
     die "The packages could not be installed; the reason stands above. Check the network, then run the same command again."
 want_openmp
 printf '%s' "$fingerprint" >".venv/.stillroom-$extra"
