@@ -49,10 +49,10 @@ def create_run(ledger: Ledger, graph: Graph, spec: PipelineSpec, options: RunOpt
         _check_cap(graph, options.cap)
     if options.concurrency < 1:
         raise ConfigError(f"A run needs at least one call in flight, not {options.concurrency}.")
-    leaves = {step.name for step in graph.leaves()}
+    leaves = set(graph.leaves())
     steps = [
-        {"step": step.name, "component": type(step).__name__, "kind": _kind(step), "is_leaf": step.name in leaves}
-        for step in graph.order()
+        {"step": name, "component": type(step).__name__, "kind": _kind(step), "is_leaf": name in leaves}
+        for name, step in ((name, graph.steps[name]) for name in graph.order())
     ]
     run = {
         "name": spec.name,

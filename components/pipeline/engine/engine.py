@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import orjson
@@ -155,7 +155,7 @@ class Engine:
 
     async def forget_descendants(self, step: str, row: str) -> None:
         """Remove what later steps made of a row that is made anew."""
-        later = self.graph.descendants(step)
+        later = sorted(self.graph.descendants(step))
         if later:
             await self.backend.in_thread(self.ledger.forget_after, self.run_id, later, row)
 
@@ -190,7 +190,6 @@ class Engine:
             return state
         finally:
             self.backend.close()
-            await close_sessions()
 
     async def _work(self) -> tuple[RunState, str]:
         self.ledger.set_state(
@@ -198,7 +197,7 @@ class Engine:
         )
         self.step_runs = {record.step: record for record in self.ledger.steps(self.run_id)}
         await self.backend.in_thread(self._load)
-        nodes = {step.name: node_for(self, step) for step in self.graph.order()}
+        nodes = {name: node_for(self, self.graph.steps[name]) for name in self.graph.order()}
         for node in nodes.values():
             await node.prepare()
         self._connect(nodes)
@@ -242,13 +241,7 @@ class Engine:
             if router is not None:
                 names = [after.name for after in node.successors]
                 size = min(getattr(after.step, "input_batch_size", None) or 50 for after in node.successors)
-                node.routes = Routes(
-                    self.ledger,
-                    self.run_id,
-                    name,
-                    lambda batch, r=router, n=names: r.route(n, batch),
-                    size,  # type: ignore[misc]
-                )
+                node.routes = Routes(self.ledger, self.run_id, name, partial(router.route, names), size)
         for node in nodes.values():
             node.inbox.expects = self._expected_at(node, nodes)
 
@@ -259,12 +252,15 @@ class Engine:
         }
 
         def came_through(branch: str, row: str) -> bool:
-            for name, router in routers.items():
-                entries = [after.name for after in router.successors]
-                through_entries = [e for e in entries if e == branch or branch in self.graph.descendants(e)]
-                if through_entries and router.routes is not None:
-                    if not any(entry in router.routes.known(row) for entry in through_entries):
-                        return False
+            for router in routers.values():
+                entries = [
+                    after.name
+                    for after in router.successors
+                    if after.name == branch or branch in self.graph.descendants(after.name)
+                ]
+                known = router.routes.known(row) if router.routes is not None else entries
+                if entries and not set(entries) & set(known):
+                    return False
             return True
 
         if not routers:
@@ -313,13 +309,6 @@ def _raise_unless_halted(task: "asyncio.Task[Any]") -> None:
         error = real.exceptions[0] if real is not None else None
     if error is not None and not isinstance(error, Halted):
         raise error
-
-
-async def close_sessions() -> None:
-    """Close the connections that models opened on this loop."""
-    from components.llms import http
-
-    await http.close_session()
 
 
 def process_name() -> str:

@@ -258,7 +258,7 @@ class TableNode(Node):
             await self.replay()
         else:
             standing = await engine.backend.in_thread(ledger.standing, run_id, self.name)
-            later = engine.graph.descendants(self.name)
+            later = sorted(engine.graph.descendants(self.name))
             if standing:
                 await engine.backend.in_thread(ledger.forget, run_id, self.name, list(standing), later)
             made = await self._apply(inputs)

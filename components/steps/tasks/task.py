@@ -5,6 +5,7 @@ import json
 import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -155,7 +156,9 @@ class Task(Step):
             return prompt, {"format": "json", "schema": schema}
         return prompt
 
-    def _rehearsal(self, view: Row) -> Any:
+    def _rehearsal(self, view: Row) -> AbstractContextManager[Any]:
+        if not self.llm.is_rehearsal:
+            return nullcontext()
         from components.llms.rehearsal import rehearsing
 
         return rehearsing(lambda _prompt, _index: self.rehearse(view))
