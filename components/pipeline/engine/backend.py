@@ -54,6 +54,7 @@ class Local:
                 answer = await step.answer(row)
             except Exception as error:
                 outcome = failure(error, step)
+                outcome.prompt = _prompt_of(step, row)
             else:
                 outcome = Outcome(
                     rows=[self._stripped(made) for made in answer.rows],
@@ -120,6 +121,14 @@ def failure(error: Exception, step: AnyStep) -> Outcome:
     log.warning("Step '%s' failed on a row", step.name, exc_info=error)
     message = f"The step had an error: {type(error).__name__}: {error}"
     return Outcome(state=CellState.FAILED, reason=Reason.PROVIDER_ERROR, message=message)
+
+
+def _prompt_of(step: Task, row: Row) -> Any:
+    try:
+        return _messages(step.prompt(row))
+    except Exception:
+        # The prompt itself may be what failed, and the outcome says so already.
+        return None
 
 
 def _messages(prompt: Any) -> Any:

@@ -78,8 +78,11 @@ class Database:
     @contextmanager
     def exclusively(self) -> Iterator[Connection]:
         """The writer connection inside one transaction, for work done before the writer thread starts."""
-        with self._locked(), self._writer.begin() as connection:
-            yield connection
+        try:
+            with self._locked(), self._writer.begin() as connection:
+                yield connection
+        except (DBAPIError, OSError) as error:
+            raise self._plain(error) from None
 
     def close(self) -> None:
         """Finish what is waiting and close."""
@@ -126,9 +129,9 @@ class Database:
 
     def _plain(self, error: Exception) -> Exception:
         if isinstance(error, DBAPIError):
-            return LedgerError(f"Cannot write to the database {self._name()}: {error.orig}.")
+            return LedgerError(f"Cannot use the database {self._name()}: {error.orig}.")
         if isinstance(error, (SQLAlchemyError, OSError)):
-            return LedgerError(f"Cannot write to the database {self._name()}: {error}.")
+            return LedgerError(f"Cannot use the database {self._name()}: {error}.")
         return error
 
     def _name(self) -> str:

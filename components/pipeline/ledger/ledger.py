@@ -3,7 +3,6 @@
 import os
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,23 +12,14 @@ import orjson
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from components.errors import LedgerError, RunConflict
+from components.pipeline.ledger.cells import CELL, EVENT, ROUTE, RUN, STEP, Record, record_cells, remove_cells
 from components.pipeline.ledger.database import Database
 from components.pipeline.ledger.migrate import upgrade
-from components.pipeline.ledger.tables import Cell, Event, Route, Run, StepRun
+from components.pipeline.ledger.tables import Event, Run, StepRun
 from components.states import LIVE_STATES, CellState, RunState
-
-CELL = Cell.__table__  # type: ignore[attr-defined]
-RUN = Run.__table__  # type: ignore[attr-defined]
-STEP = StepRun.__table__  # type: ignore[attr-defined]
-ROUTE = Route.__table__  # type: ignore[attr-defined]
-EVENT = Event.__table__  # type: ignore[attr-defined]
 
 LEASE_SECONDS = 60.0
 PAGE = 500
-SUMMED = ("tokens_in", "tokens_out", "cost", "attempts", "seconds")
-COUNTED = ("ok", "failed", "needs_review", "skipped", "expired")
-
-Record = dict[str, Any]
 
 
 def home() -> Path:
@@ -200,14 +190,14 @@ class Ledger:
 
     def submit_cells(self, cells: Sequence[Record]) -> "Future[None]":
         """Have cells written with the next commit; running totals and spending go with them."""
-        return self.database.submit(lambda connection: _record(connection, cells))
+        return self.database.submit(lambda connection: record_cells(connection, cells))
 
     def finish_source(self, run_id: str, step: str, cells: Sequence[Record], total: int) -> "Future[None]":
         """The last rows of a source or of a global step, and that they were the last, in one commit."""
 
         def write(connection: Connection) -> None:
             if cells:
-                _record(connection, cells)
+                record_cells(connection, cells)
             connection.execute(
                 update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(is_complete=True, total=total)
             )
@@ -273,7 +263,8 @@ class Ledger:
         """How many cells of a step are committed."""
         query = select(func.count()).select_from(CELL).where(CELL.c.run_id == run_id, CELL.c.step == step)
         with self.database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+            count: int = connection.execute(query).scalar_one()
+        return count
 
     def forget(self, run_id: str, step: str, rows: Sequence[str], downstream: Sequence[str]) -> None:
         """Remove cells, and those of later steps that came of them, so that they are worked on again."""
@@ -282,10 +273,10 @@ class Ledger:
             for start in range(0, len(rows), PAGE):
                 chunk = list(rows[start : start + PAGE])
                 for name in (step, *downstream):
-                    _remove(connection, run_id, name, CELL.c.row.in_(chunk))
+                    remove_cells(connection, run_id, name, CELL.c.row.in_(chunk))
             for row in rows:
                 for name in downstream:
-                    _remove(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
+                    remove_cells(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
 
         self.database.write(write)
 
@@ -294,7 +285,7 @@ class Ledger:
 
         def write(connection: Connection) -> None:
             for name in later:
-                _remove(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
+                remove_cells(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
 
         self.database.write(write)
 
@@ -310,7 +301,7 @@ class Ledger:
         """Mark failed cells to be worked on again; what they cost so far stays on the books. Returns how many."""
 
         def write(connection: Connection) -> int:
-            where = [CELL.c.run_id == run_id, CELL.c.state.in_(states)]
+            where: list[Any] = [CELL.c.run_id == run_id, CELL.c.state.in_(states)]
             if reason:
                 where.append(CELL.c.reason == reason)
             if step:
@@ -327,7 +318,7 @@ class Ledger:
                     .where(STEP.c.run_id == run_id, STEP.c.step == name)
                     .values(**{state: STEP.c[state] - count})
                 )
-            total = sum(count for _, _, count in counts)
+            total: int = sum(count for _, _, count in counts)
             _note(connection, run_id, "retry", f"{total} cells to be worked on again")
             return total
 
@@ -358,65 +349,6 @@ def _run_defaults(values: Record) -> Record:
 
 def _note(connection: Connection, run_id: str, kind: str, message: str = "") -> None:
     connection.execute(insert(EVENT).values(run_id=run_id, at=time.time(), kind=kind, message=message))
-
-
-def _record(connection: Connection, cells: Sequence[Record]) -> None:
-    totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    spent: dict[str, float] = defaultdict(float)
-    unknown: set[tuple[str, str]] = set()
-    fresh = []
-    for cell in cells:
-        place = (cell["run_id"], cell["step"])
-        total = totals[place]
-        for name in SUMMED:
-            total[name] += cell[name]
-        spent[cell["run_id"]] += cell["cost"]
-        if not cell["cost_known"]:
-            unknown.add(place)
-        if cell.get("replaces"):
-            cell = _without_old(connection, cell, total)
-        total[cell["state"]] += 1
-        total["fanned_out"] += cell["n_out"] != 1
-        fresh.append({name: value for name, value in cell.items() if name != "replaces"})
-    connection.execute(insert(CELL), fresh)
-    for (run_id, step), changes in totals.items():
-        values: dict[str, Any] = {name: STEP.c[name] + change for name, change in changes.items() if change}
-        if (run_id, step) in unknown:
-            values["cost_known"] = False
-        if values:
-            connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))
-    for run_id, cost in spent.items():
-        values = {"spent": RUN.c.spent + cost} if cost else {}
-        if any(place[0] == run_id for place in unknown):
-            values["cost_known"] = False
-        if values:
-            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
-
-
-def _without_old(connection: Connection, cell: Record, total: dict[str, float]) -> Record:
-    where = (CELL.c.run_id == cell["run_id"], CELL.c.step == cell["step"], CELL.c.row == cell["row"])
-    names = ("state", "n_out", *SUMMED)
-    old = connection.execute(select(*(CELL.c[name] for name in names)).where(*where)).mappings().first()
-    if old is None:
-        return cell
-    connection.execute(delete(CELL).where(*where))
-    if old["state"] in COUNTED:
-        total[old["state"]] -= 1
-    total["fanned_out"] -= old["n_out"] != 1
-    return cell | {name: cell[name] + old[name] for name in SUMMED}
-
-
-def _remove(connection: Connection, run_id: str, step: str, which: Any) -> None:
-    where = (CELL.c.run_id == run_id, CELL.c.step == step, which)
-    gone = connection.execute(
-        select(CELL.c.state, func.count(), func.sum(CELL.c.n_out != 1)).where(*where).group_by(CELL.c.state)
-    ).all()
-    if not gone:
-        return
-    connection.execute(delete(CELL).where(*where))
-    values: dict[str, Any] = {state: STEP.c[state] - count for state, count, _ in gone if state in COUNTED}
-    values["fanned_out"] = STEP.c.fanned_out - sum(int(fanned or 0) for _, _, fanned in gone)
-    connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))
 
 
 _opened: dict[str, Ledger] = {}

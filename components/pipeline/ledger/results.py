@@ -1,14 +1,15 @@
 """The rows of a run as a person reads them: every row that went in, with what came of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, Text, and_, cast, func, or_, select, text
+from sqlalchemy import RowMapping, Select, Text, and_, cast, func, or_, select, text
 
 from components.errors import ConfigError
-from components.pipeline.ledger.ledger import CELL, PAGE, Ledger
+from components.pipeline.ledger.cells import CELL
+from components.pipeline.ledger.ledger import PAGE, Ledger
 from components.pipeline.ledger.tables import StepRun
 from components.states import CellState
 from components.steps.typing import Row
@@ -80,7 +81,7 @@ class Results:
             .group_by(CELL.c.state)
         )
         with self._ledger.database.read() as connection:
-            return {state: count for state, count in connection.execute(query)}
+            return {row.state: row[1] for row in connection.execute(query)}
 
     def page(self, query: Query) -> Page:
         """A page of rows. Raises: ConfigError for a column that cannot be sorted by."""
@@ -170,7 +171,7 @@ class Results:
     def _flat(self) -> Any:
         return func.json_each(cast(CELL.c.output, Text)).table_valued("key", "value")
 
-    def _results(self, record: Mapping[str, Any]) -> Iterator[Result]:
+    def _results(self, record: RowMapping) -> Iterator[Result]:
         rows = orjson.loads(record["output"]) if record["output"] else []
         shown = {name: record[name] for name in SHOWN}
         if record["state"] in (CellState.OK, CellState.NEEDS_REVIEW):
@@ -180,7 +181,7 @@ class Results:
         else:
             yield Result(**shown, values=self.known_values(record["row"]))
 
-    def _result(self, record: Mapping[str, Any]) -> Result:
+    def _result(self, record: RowMapping) -> Result:
         shown = {name: record[name] for name in SHOWN}
         if "made" in record:
             if record["made"] is None:

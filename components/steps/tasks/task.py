@@ -99,6 +99,10 @@ class Task(Step):
         """Columns, as the rows call them, that the task needs and that are absent or empty in a row."""
         return [name for name, needed in self.get_inputs().items() if needed and row.get(name) is None]
 
+    def prompt(self, row: Row) -> FormattedInput:
+        """What the model is asked about a row."""
+        return self._prompt(self._view(row))
+
     async def answer(self, row: Row) -> Answer:
         """Ask the model about one row and read what it says.
 
@@ -156,7 +160,7 @@ class Task(Step):
             return prompt, {"format": "json", "schema": schema}
         return prompt
 
-    def _rehearsal(self, view: Row) -> AbstractContextManager[Any]:
+    def _rehearsal(self, view: Row) -> AbstractContextManager[None]:
         if not self.llm.is_rehearsal:
             return nullcontext()
         from components.llms.rehearsal import rehearsing
