@@ -49,7 +49,7 @@ def last_user_text(body: dict[str, Any]) -> str:
 
 def budget(body: dict[str, Any], reasoning: bool) -> int | None:
     """How many tokens may be seen of an answer; a reasoning model spends some of them unseen."""
-    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    most: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
     if most is None:
         return None
     return max(0, most - REASONING_TOKENS) if reasoning else most

@@ -125,7 +125,7 @@ class _Answer:
         text = f"{name}: {end}" if name else end
         return text[: schema.get("maxLength", len(text))].ljust(schema.get("minLength", 0), ".")
 
-    def resolve(self, ref: str) -> Mapping[str, Any]:
+    def resolve(self, ref: str) -> Any:
         found: Any = self.root
         for part in ref.removeprefix("#").strip("/").split("/"):
             found = found[part.replace("~1", "/").replace("~0", "~")] if part else found
