@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from components.errors import ConfigError, UnknownParameter, did_you_mean
+from components.errors import ConfigError, TemplateError, UnknownParameter, did_you_mean
 
 
 class Hint:
@@ -64,7 +64,7 @@ class Component(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise ConfigError(explain(type(self), error)) from error
+            raise _kind_of(error)(explain(type(self), error)) from error
 
     @property
     def runtime_parameters_names(self) -> dict[str, Any]:
@@ -222,7 +222,14 @@ def explain(cls: type[BaseModel], error: ValidationError, title: str = "") -> st
         else:
             reason = str(problem["msg"]).removeprefix("Value error, ")
             sentences.append(f"{name}: '{path}' {reason[:1].lower()}{reason[1:]}." if path else f"{name}: {reason}.")
-    return " ".join(sentence.replace("..", ".") for sentence in sentences)
+    return " ".join(sentence.replace("..", ".").replace("?.", "?") for sentence in sentences)
+
+
+def _kind_of(error: ValidationError) -> type[ConfigError]:
+    """The class that says most: that of the one thing that is wrong, where it has a class of its own."""
+    problems = error.errors()
+    cause = problems[0].get("ctx", {}).get("error") if len(problems) == 1 else None
+    return TemplateError if isinstance(cause, TemplateError) else ConfigError
 
 
 @cache
