@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 
@@ -14,8 +14,9 @@ from components.component import Component, Incidental, RuntimeParameter, explai
 from components.errors import ConfigError, ReplyError, UnknownParameter, did_you_mean
 from components.llms.gate import current_gate
 from components.llms.loop import run_in_background
+from components.llms.output import as_output, merge_outputs, nth
 from components.llms.pricing import Price, estimate_tokens
-from components.llms.typing import FormattedInput, GenerateOutput, HiddenState, StructuredOutput
+from components.llms.typing import FormattedInput, GenerateOutput, HiddenState
 
 LONGEST_ANSWER = 1_024
 """Tokens that an answer is taken to have at most, where nothing says it."""
@@ -54,7 +55,7 @@ class LLM(Component, ABC):
         """The model's name, as results show it."""
 
     @abstractmethod
-    def generate(self, inputs: Any, num_generations: int = 1, **kwargs: Any) -> Any:
+    def generate(self, inputs: Any, num_generations: int = 1, *args: Any, **kwargs: Any) -> Any:
         """`num_generations` answers to each input, in the order of the inputs."""
 
     @property
@@ -107,7 +108,8 @@ class LLM(Component, ABC):
         if self.use_offline_batch_generation:
             return self._offline_batch(inputs, num_generations, kwargs)
         return [
-            as_output(item, self) for item in self._checked(self.generate(inputs, num_generations, **kwargs), inputs)
+            as_output(item, type(self).__name__)
+            for item in self._checked(self.generate(inputs, num_generations, **kwargs), inputs)
         ]
 
     async def complete(self, input: FormattedInput, num_generations: int = 1, **kwargs: Any) -> GenerateOutput:
@@ -115,7 +117,7 @@ class LLM(Component, ABC):
 
         async def call() -> GenerateOutput:
             outputs = await asyncio.to_thread(self.generate, [input], num_generations, **kwargs)
-            return as_output(self._checked(outputs, [input])[0], self)
+            return as_output(self._checked(outputs, [input])[0], type(self).__name__)
 
         return await current_gate().call(self, input, num_generations, kwargs, call)
 
@@ -210,8 +212,13 @@ class AsyncLLM(LLM):
     answers_many: ClassVar[bool] = True
     """Whether one `agenerate` gives all `num_generations`; otherwise each generation is a call of its own."""
 
+    @property
+    def gives_many(self) -> bool:
+        """`answers_many`, for models that find it out while they work."""
+        return self.answers_many
+
     @abstractmethod
-    async def agenerate(self, input: Any, num_generations: int = 1, **kwargs: Any) -> Any:
+    async def agenerate(self, input: Any, num_generations: int = 1, *args: Any, **kwargs: Any) -> Any:
         """`num_generations` answers to one input."""
 
     def generate(self, inputs: Any, num_generations: int = 1, **kwargs: Any) -> list[GenerateOutput]:
@@ -225,64 +232,16 @@ class AsyncLLM(LLM):
     async def complete(self, input: FormattedInput, num_generations: int = 1, **kwargs: Any) -> GenerateOutput:
         gate = current_gate()
 
-        def one(count: int) -> Awaitable[GenerateOutput]:
+        def one(count: int, kwargs: dict[str, Any]) -> Awaitable[GenerateOutput]:
             async def call() -> GenerateOutput:
-                return as_output(await self.agenerate(input, num_generations=count, **kwargs), self)
+                return as_output(await self.agenerate(input, num_generations=count, **kwargs), type(self).__name__)
 
             return gate.call(self, input, count, kwargs, call)
 
-        if self.answers_many or num_generations == 1:
-            return await one(num_generations)
-        return merge_outputs(await asyncio.gather(*(one(1) for _ in range(num_generations))))
-
-
-def as_output(value: Any, llm: LLM) -> GenerateOutput:
-    """One item of what `generate` returned, as a GenerateOutput; a plain list of texts is one too."""
-    if isinstance(value, Mapping) and isinstance(value.get("generations"), list):
-        return cast(GenerateOutput, {"statistics": {}, **value})
-    if isinstance(value, (list, tuple)) and all(item is None or isinstance(item, str) for item in value):
-        return {"generations": list(value), "statistics": {}}
-    raise ReplyError(
-        f"{type(llm).__name__} returned {type(value).__name__} for a prompt. "
-        'Return a list of texts, or {"generations": [...], "statistics": {...}}.'
-    )
-
-
-def merge_outputs(outputs: Sequence[GenerateOutput]) -> GenerateOutput:
-    """Several answers to one input as one, in order."""
-    merged: dict[str, Any] = {"generations": [], "statistics": {"input_tokens": [], "output_tokens": []}}
-    for output in outputs:
-        for key, value in output.items():
-            if key == "statistics":
-                for kind, counts in cast(dict[str, list[int]], value).items():
-                    merged["statistics"].setdefault(kind, []).extend(counts)
-            else:
-                merged.setdefault(key, []).extend(cast(list[Any], value))
-    return cast(GenerateOutput, merged)
-
-
-def prepare_output(
-    generations: list[str | None],
-    input_tokens: list[int] | None = None,
-    output_tokens: list[int] | None = None,
-    logprobs: list[Any] | None = None,
-    **extra: list[Any],
-) -> GenerateOutput:
-    """A GenerateOutput from its parts; `extra` lists have one item per generation."""
-    output: dict[str, Any] = {
-        "generations": generations,
-        "statistics": {"input_tokens": input_tokens or [], "output_tokens": output_tokens or []},
-    }
-    if logprobs is not None:
-        output["logprobs"] = logprobs
-    return cast(GenerateOutput, output | extra)
-
-
-def split_input(input: FormattedInput) -> tuple[Any, StructuredOutput | None]:
-    """The messages or text of an input, and the form its answer must take."""
-    if isinstance(input, tuple):
-        return input
-    return input, None
+        if num_generations == 1 or self.gives_many:
+            return await one(num_generations, kwargs)
+        calls = (one(1, nth(kwargs, at)) for at in range(num_generations))
+        return merge_outputs(await asyncio.gather(*calls, return_exceptions=True))
 
 
 @cache
@@ -309,11 +268,3 @@ def _generation_model(cls: type[LLM]) -> type[BaseModel]:
         extra="allow" if takes_anything else "forbid", arbitrary_types_allowed=True, protected_namespaces=()
     )
     return create_model(f"{cls.__name__}GenerationParameters", __config__=config, **fields)
-
-
-Temperature = Annotated[float | None, Field(ge=0, le=2, description="0 is steady, higher is more varied.")]
-TopP = Annotated[float | None, Field(gt=0, le=1, description="Choose among the likeliest words up to this share.")]
-MaxNewTokens = Annotated[int, Field(ge=1, description="The longest answer, in tokens.")]
-StopTexts = Annotated[str | list[str] | None, Field(description="Texts at which the answer ends.")]
-Seed = Annotated[int | None, Field(description="The same seed asks for the same answer again.")]
-Penalty = Annotated[float | None, Field(ge=-2, le=2, description="Above 0 the model repeats itself less.")]

@@ -1,10 +1,11 @@
 """One event loop in a thread of its own, so that async work can be called from anywhere."""
 
 import asyncio
+import atexit
 import contextvars
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
@@ -19,7 +20,14 @@ def background_loop() -> asyncio.AbstractEventLoop:
     """The loop that serves models called outside a run."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="stillroom-calls", daemon=True).start()
+    atexit.register(_close_connections, loop)
     return loop
+
+
+def _close_connections(loop: asyncio.AbstractEventLoop) -> None:
+    # The loop's async generators hold them; a loop that is busy to the end must not hold up the exit.
+    with suppress(TimeoutError):
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(timeout=1)
 
 
 @contextmanager
