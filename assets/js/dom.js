@@ -1,0 +1,76 @@
+// Building blocks of the page. Text always goes through textContent, so data can never become markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+const symbols = await fetchSymbols();
+
+// Loaded once and copied: references into another file are drawn late or not at all in hidden parts of a page.
+async function fetchSymbols() {
+  try {
+    const answer = await fetch(new URL("../icons.svg", import.meta.url));
+    const sprite = new DOMParser().parseFromString(await answer.text(), "image/svg+xml");
+    return new Map([...sprite.querySelectorAll("symbol")].map((symbol) => [symbol.id, symbol]));
+  } catch {
+    return new Map();
+  }
+}
+
+/** An element with a class, a text and a parent. */
+export function el(tag, className = "", text = "", parent = null) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== "") node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
+}
+
+/** One of the icons of icons.svg, as decoration. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "sr-icon");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const symbol = symbols.get(name) ?? symbols.get("flask");
+  for (const shape of symbol?.children ?? []) svg.append(document.importNode(shape, true));
+  return svg;
+}
+
+/** A state in words and color. */
+export function chip(state, text = "") {
+  const node = el("span", "sr-chip", text || state.replaceAll("_", " "));
+  node.dataset.state = state;
+  return node;
+}
+
+/** A button with a text, an icon before it, and what it does. */
+export function button(text, { glyph = "", className = "sr-button", onClick } = {}) {
+  const node = el("button", className);
+  node.type = "button";
+  if (glyph) node.append(icon(glyph));
+  if (text) el("span", "", text, node);
+  if (onClick) node.addEventListener("click", onClick);
+  return node;
+}
+
+/** A button that shows only an icon; its name is there for tooltips and screen readers. */
+export function iconButton(name, glyph, onClick) {
+  const node = button("", { glyph, className: "sr-icon-button", onClick });
+  node.title = name;
+  node.setAttribute("aria-label", name);
+  return node;
+}
+
+let toastTimer = 0;
+
+/** Says one sentence at the foot of the page for a few seconds. */
+export function toast(text, tone = "") {
+  const page = document.querySelector(".gradio-container") ?? document.body;
+  let node = page.querySelector(":scope > .sr-toast");
+  if (!node) {
+    node = el("div", "sr-toast", "", page);
+    node.setAttribute("role", "status");
+  }
+  node.dataset.tone = tone;
+  node.textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => node.remove(), 7000);
+}
