@@ -58,8 +58,9 @@ def table(measurements: list[Measurement]) -> str:
     for m in measurements:
         c = m.client
         lines.append(
-            f"| {c.requests:,} | {c.concurrency} | {m.latency_ms:g} | {c.wall:.2f} | {m.ideal:.2f} | {c.per_second:,.0f} "
-            f"| {m.server_cpu_ms:.3f} | {m.busy:.0%} | {m.ceiling:,.0f} | {c.cpu_ms:.3f} | {c.peak_rss:.0f} |"
+            f"| {c.requests:,} | {c.concurrency} | {m.latency_ms:g} | {c.wall:.2f} | {m.ideal:.2f} "
+            f"| {c.per_second:,.0f} | {m.server_cpu_ms:.3f} | {m.busy:.0%} | {m.ceiling:,.0f} "
+            f"| {c.cpu_ms:.3f} | {c.peak_rss:.0f} |"
         )
     return "\n".join(lines)
 
