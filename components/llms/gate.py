@@ -57,6 +57,14 @@ class Meter:
     cost: float = 0.0
     cost_known: bool = True
     seconds: float = 0.0
+    slot: Window | None = None
+    """The place among the run's calls that the cell keeps until what it paid for is committed."""
+
+    def release(self) -> None:
+        """Give the place to another cell."""
+        if self.slot is not None:
+            self.slot.leave()
+            self.slot = None
 
 
 class Budget:
@@ -106,13 +114,14 @@ class Gate:
         self.budget = budget or Budget()
         self.policy = policy or RetryPolicy()
         self._windows: dict[tuple[str, str], Window] = {}
+        self._slots = Window(ceiling=concurrency, is_fixed=True)
         self._halting: asyncio.Event | None = None
 
     def halt(self) -> None:
         """Let no further call out; those that wait get Halted, those that are out are left alone."""
         self._halting = self._halting or asyncio.Event()
         self._halting.set()
-        for window in self._windows.values():
+        for window in (*self._windows.values(), self._slots):
             window.halt()
 
     def window(self, llm: "LLM") -> Window:
@@ -134,7 +143,8 @@ class Gate:
 
         Raises: the last ProviderError when trying is no use; CapReached before the cap would be passed.
         """
-        window, price, meter = self.window(llm), llm.price, _meter.get() or Meter()
+        window, price, cell = self.window(llm), llm.price, _meter.get()
+        meter = cell or Meter()
         most = price.cost(*llm.most_tokens(input, num_generations, kwargs)) if price is not None else 0.0
         tries, slowdowns, slowed_since = 0, 0, 0.0
         while True:
@@ -146,16 +156,25 @@ class Gate:
             except CapReached:
                 window.leave()
                 raise
+            try:
+                await self._take_slot(meter)
+            except BaseException:
+                self.budget.settle(most, 0.0)
+                window.leave()
+                raise
+            is_paid = False
             started, spent = time.monotonic(), 0.0
             meter.attempts += 1
             try:
                 output = await work()
                 window.succeeded()
                 spent = _count(output.get("statistics"), price, meter, most)
+                is_paid = cell is not None
                 return output
             except ReplyError as error:
                 window.succeeded()
                 spent = _count(error.statistics, price, meter, most)
+                is_paid = cell is not None
                 raise
             except ProviderError as error:
                 window.failed(error)
@@ -180,7 +199,19 @@ class Gate:
                 meter.seconds += time.monotonic() - started
                 self.budget.settle(most, spent)
                 window.leave()
+                if not is_paid:
+                    meter.release()
             await self._rest(pause)
+
+    async def _take_slot(self, meter: Meter) -> None:
+        # A cell has one slot, however many calls it makes: waiting for a second while holding one could go on forever.
+        if meter.slot is None:
+            meter.slot = self._slots
+            try:
+                await self._slots.enter()
+            except BaseException:
+                meter.slot = None
+                raise
 
     async def _rest(self, seconds: float) -> None:
         self._halting = self._halting or asyncio.Event()

@@ -15,7 +15,7 @@ BREAKER_PAUSE = 30.0
 BREAKER_CEILING = 300.0
 
 
-class Halted(Exception):
+class Halted(BaseException):
     """The run is coming to a rest; no further call goes out."""
 
 

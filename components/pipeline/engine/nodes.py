@@ -202,9 +202,13 @@ class RowNode(Node):
                 outcomes = [await self._ask(self.step, todo[0][0])]
             else:
                 outcomes = await self.engine.backend.apply(self.step, [item.rows for item, _ in todo])
-            kept = await asyncio.gather(
-                *(self._keep(item, key, outcome) for (item, key), outcome in zip(todo, outcomes, strict=True))
-            )
+            try:
+                kept = await asyncio.gather(
+                    *(self._keep(item, key, outcome) for (item, key), outcome in zip(todo, outcomes, strict=True))
+                )
+            finally:
+                for outcome in outcomes:
+                    outcome.meter.release()
         for (item, _), outcome in zip(todo, kept, strict=True):
             await self._pass_on(item, outcome)
 

@@ -1,0 +1,81 @@
+"""Writing and removing cells, with the running totals that go with them in the same commit."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from components.pipeline.ledger.tables import Cell, Event, Route, Run, StepRun
+
+CELL = Cell.__table__  # type: ignore[attr-defined]
+RUN = Run.__table__  # type: ignore[attr-defined]
+STEP = StepRun.__table__  # type: ignore[attr-defined]
+ROUTE = Route.__table__  # type: ignore[attr-defined]
+EVENT = Event.__table__  # type: ignore[attr-defined]
+
+SUMMED = ("tokens_in", "tokens_out", "cost", "attempts", "seconds")
+COUNTED = ("ok", "failed", "needs_review", "skipped", "expired")
+
+Record = dict[str, Any]
+
+
+def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
+    """Insert cells; one that is there already is an error unless the new one `replaces` it."""
+    totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    spent: dict[str, float] = defaultdict(float)
+    unknown: set[tuple[str, str]] = set()
+    fresh = []
+    for cell in cells:
+        place = (cell["run_id"], cell["step"])
+        total = totals[place]
+        for name in SUMMED:
+            total[name] += cell[name]
+        spent[cell["run_id"]] += cell["cost"]
+        if not cell["cost_known"]:
+            unknown.add(place)
+        if cell.get("replaces"):
+            cell = _without_old(connection, cell, total)
+        total[cell["state"]] += 1
+        total["fanned_out"] += cell["n_out"] != 1
+        fresh.append({name: value for name, value in cell.items() if name != "replaces"})
+    connection.execute(insert(CELL), fresh)
+    for (run_id, step), changes in totals.items():
+        values: dict[str, Any] = {name: STEP.c[name] + change for name, change in changes.items() if change}
+        if (run_id, step) in unknown:
+            values["cost_known"] = False
+        if values:
+            connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))
+    for run_id, cost in spent.items():
+        values = {"spent": RUN.c.spent + cost} if cost else {}
+        if any(place[0] == run_id for place in unknown):
+            values["cost_known"] = False
+        if values:
+            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
+
+
+def _without_old(connection: Connection, cell: Record, total: dict[str, float]) -> Record:
+    where = (CELL.c.run_id == cell["run_id"], CELL.c.step == cell["step"], CELL.c.row == cell["row"])
+    names = ("state", "n_out", *SUMMED)
+    old = connection.execute(select(*(CELL.c[name] for name in names)).where(*where)).mappings().first()
+    if old is None:
+        return cell
+    connection.execute(delete(CELL).where(*where))
+    if old["state"] in COUNTED:
+        total[old["state"]] -= 1
+    total["fanned_out"] -= old["n_out"] != 1
+    return cell | {name: cell[name] + old[name] for name in SUMMED}
+
+
+def remove_cells(connection: Connection, run_id: str, step: str, which: Any) -> None:
+    """Delete the cells of a step that match a condition; what they cost stays on the books."""
+    where = (CELL.c.run_id == run_id, CELL.c.step == step, which)
+    gone = connection.execute(
+        select(CELL.c.state, func.count(), func.sum(CELL.c.n_out != 1)).where(*where).group_by(CELL.c.state)
+    ).all()
+    if not gone:
+        return
+    connection.execute(delete(CELL).where(*where))
+    values: dict[str, Any] = {state: STEP.c[state] - count for state, count, _ in gone if state in COUNTED}
+    values["fanned_out"] = STEP.c.fanned_out - sum(int(fanned or 0) for _, _, fanned in gone)
+    connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))
