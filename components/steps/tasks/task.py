@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.component import Incidental, RuntimeParameter
-from components.errors import ProviderError, ReplyError
+from components.errors import MissingColumn, ProviderError, ReplyError, did_you_mean
 from components.llms.llm import LLM
 from components.llms.loop import run_in_background
 from components.llms.typing import FormattedInput, GenerateOutput
@@ -115,18 +115,26 @@ class Task(Step):
         return self._read(row, view, prompt, output)
 
     def process(self, inputs: StepInput) -> StepOutput:
-        """Ask the model about all rows at once, and yield them answered and in order."""
+        """Ask the model about all rows at once, and yield them answered and in order.
+
+        Raises: MissingColumn when a row does not have a column that the task needs.
+        """
+        for row in inputs:
+            self._check_columns(row)
         if self.llm.use_offline_batch_generation:
             yield self._process_offline(inputs)
             return
 
         async def ask(row: Row) -> Answer:
+            empty = self.missing_inputs(row)
+            if empty:
+                return self._unanswered(row, CellState.SKIPPED, None, f"Nothing to work on: '{empty[0]}' is empty.")
             try:
                 return await self.answer(row)
             except ProviderError as error:
                 if error.pauses_run:
                     raise
-                return self._unanswered(row, error)
+                return self._unanswered(row, CellState.FAILED, error.reason, str(error))
 
         async def ask_all() -> list[Answer]:
             return list(await asyncio.gather(*(ask(row) for row in inputs)))
@@ -137,6 +145,11 @@ class Task(Step):
                 log.warning("%s: %s", self.name, answer.message)
             rows.extend(answer.rows)
         yield rows
+
+    def _check_columns(self, row: Row) -> None:
+        for name, needed in self.get_inputs().items():
+            if needed and name not in row:
+                raise MissingColumn(f"Step '{self.name}' needs the column '{name}'.{did_you_mean(name, row)}")
 
     def _process_offline(self, inputs: Sequence[Row]) -> list[Row]:
         views = [self._view(row) for row in inputs]
@@ -210,10 +223,10 @@ class Task(Step):
     def _nothing(self) -> Row:
         return {name: None for name in as_columns(self.outputs) if name != "model_name"}
 
-    def _unanswered(self, row: Row, error: ProviderError) -> Answer:
-        metadata = {**(row.get(METADATA) or {}), f"error_{self.name}": str(error)}
+    def _unanswered(self, row: Row, state: CellState, reason: Reason | None, message: str) -> Answer:
+        metadata = {**(row.get(METADATA) or {}), f"error_{self.name}": message}
         made = {**self._view(row), **self._nothing(), "model_name": self.llm.model_name, METADATA: metadata}
-        return Answer([self._restored(made, row)], CellState.FAILED, error.reason, str(error))
+        return Answer([self._restored(made, row)], state, reason, message)
 
     def _metadata(
         self,
