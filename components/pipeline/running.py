@@ -46,7 +46,7 @@ def create_run(ledger: Ledger, graph: Graph, spec: PipelineSpec, options: RunOpt
     Raises: ConfigError for a cap that cannot be kept because a price is unknown.
     """
     if options.cap is not None:
-        _check_cap(graph, options.cap)
+        check_cap(graph, options.cap)
     if options.concurrency < 1:
         raise ConfigError(f"A run needs at least one call in flight, not {options.concurrency}.")
     leaves = set(graph.leaves())
@@ -142,7 +142,8 @@ def _interrupted(ledger: Ledger, graph: Graph, spec: PipelineSpec) -> Run | None
     return run
 
 
-def _check_cap(graph: Graph, cap: float) -> None:
+def check_cap(graph: Graph, cap: float) -> None:
+    """Raises: ConfigError when the cap cannot be kept because a price is unknown."""
     if cap < 0:
         raise ConfigError(f"A spending cap is an amount in US dollars, not {cap}.")
     for model in models_of(graph):

@@ -108,6 +108,12 @@ class Engine:
         """Finish the calls in flight, for a few seconds at most, then rest."""
         self._ask_halt(RunState.STOPPED, reason)
 
+    def set_cap(self, cap: float | None) -> None:
+        """Let the run spend up to another amount from now on."""
+        self.run.cap = cap
+        if hasattr(self, "gate"):
+            self.gate.budget.cap = cap
+
     @property
     def in_flight(self) -> int:
         """Calls that are out right now."""
