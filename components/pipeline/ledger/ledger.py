@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from components.errors import LedgerError, RunConflict
 from components.pipeline.ledger.cells import CELL, EVENT, ROUTE, RUN, STEP, Record, record_cells, remove_cells
@@ -19,6 +19,7 @@ from components.pipeline.ledger.tables import Event, Run, StepRun
 from components.states import LIVE_STATES, CellState, RunState
 
 LEASE_SECONDS = 60.0
+WITHOUT_SPEC = tuple(literal("").label("spec") if column.name == "spec" else column for column in RUN.c)
 PAGE = 500
 
 
@@ -59,10 +60,14 @@ class Ledger:
 
         return self.database.write(write)
 
-    def run(self, run_id: str) -> Run:
-        """One run. Raises: LedgerError when there is none of that id."""
+    def run(self, run_id: str, *, with_spec: bool = True) -> Run:
+        """One run; its pipeline can be left out where it is not needed, as it may hold data.
+
+        Raises: LedgerError when there is none of that id.
+        """
         with self.database.read() as connection:
-            row = connection.execute(select(RUN).where(RUN.c.id == run_id)).mappings().first()
+            columns = (RUN,) if with_spec else WITHOUT_SPEC
+            row = connection.execute(select(*columns).where(RUN.c.id == run_id)).mappings().first()
         if row is None:
             raise LedgerError(f"There is no run '{run_id}'.")
         return Run(**row)
@@ -78,8 +83,8 @@ class Ledger:
         raise LedgerError(f"{problem} '{start_of_id}'.")
 
     def runs(self, *, limit: int = 100, kinds: Sequence[str] = ("run",), name: str | None = None) -> list[Run]:
-        """The newest runs first."""
-        query = select(RUN).where(RUN.c.kind.in_(kinds)).order_by(RUN.c.created_at.desc()).limit(limit)
+        """The newest runs first, without their pipelines."""
+        query = select(*WITHOUT_SPEC).where(RUN.c.kind.in_(kinds)).order_by(RUN.c.created_at.desc()).limit(limit)
         if name is not None:
             query = query.where(RUN.c.name == name)
         with self.database.read() as connection:
