@@ -5,7 +5,9 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
+from concurrent.futures import Executor
+from contextvars import copy_context
+from functools import cache, partial
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
@@ -82,6 +84,11 @@ class LLM(Component, ABC):
         given = kwargs.get("max_new_tokens") or kwargs.get("max_tokens") or _longest_answer(type(self))
         return estimate_tokens(input), int(given) * num_generations
 
+    @property
+    def threads(self) -> Executor | None:
+        """The threads that `generate` runs in; None for the loop's own."""
+        return None
+
     def load(self) -> None:
         """Get ready to answer; call it before using a model on its own."""
         self._logger = logging.getLogger(f"stillroom.llm.{self.model_name}")
@@ -116,7 +123,8 @@ class LLM(Component, ABC):
         """The answer to one input, through the gate that retries, limits and counts calls."""
 
         async def call() -> GenerateOutput:
-            outputs = await asyncio.to_thread(self.generate, [input], num_generations, **kwargs)
+            work = partial(copy_context().run, self.generate, [input], num_generations, **kwargs)
+            outputs = await asyncio.get_running_loop().run_in_executor(self.threads, work)
             return as_output(self._checked(outputs, [input])[0], type(self).__name__)
 
         return await current_gate().call(self, input, num_generations, kwargs, call)
@@ -225,7 +233,12 @@ class AsyncLLM(LLM):
         """`num_generations` answers to each input; safe to call inside a running event loop."""
 
         async def all_inputs() -> list[GenerateOutput]:
-            return list(await asyncio.gather(*(self.complete(item, num_generations, **kwargs) for item in inputs)))
+            calls = [asyncio.create_task(self.complete(item, num_generations, **kwargs)) for item in inputs]
+            try:
+                return list(await asyncio.gather(*calls))
+            finally:
+                for call in calls:
+                    call.cancel()
 
         return run_in_background(all_inputs())
 

@@ -1,0 +1,91 @@
+"""How a model behind an API of OpenAI's shape is asked, whatever the server turns out not to take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from components.errors import ConfigError
+from components.llms import chat
+from components.llms.output import merge_outputs, nth
+from components.llms.remote import RemoteLLM
+from components.llms.structured import Form
+from components.llms.typing import ChatType, FormattedInput, GenerateOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask, before it is known what the server takes."""
+
+    prompt: ChatType | str
+    max_tokens: int | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    form: Form | None = None
+    response_format: Mapping[str, Any] | None = None
+    """Sent as it is, in place of what the form would ask for."""
+    extra: Mapping[str, Any] | None = None
+
+
+class CompatibleLLM(RemoteLLM):
+    """A model behind an API of OpenAI's shape."""
+
+    @property
+    def gives_many(self) -> bool:
+        return self.site.preset.has_n and not self.habits.answers_one
+
+    def request(self, question: Question, count: int = 1) -> tuple[str, dict[str, Any]]:
+        """The path and the body of a request, as the server is known to take it; for batch jobs too."""
+        preset, habits = self.endpoint.site.preset, self.habits
+        thinks = chat.is_reasoning(self.model_name)
+        refused = habits.refused
+        if thinks and (dropped := chat.refused_by_reasoning(question.options)):
+            habits.warn(dropped)
+            refused = refused.union(dropped)
+        tokens_field = "max_completion_tokens" if thinks else preset.max_tokens_field
+        settings: dict[str, Any] = {
+            "n": count,
+            "max_tokens": question.max_tokens,
+            "options": question.options,
+            "extra": question.extra,
+            "tokens_field": habits.tokens_field or tokens_field,
+            "seed_field": preset.seed_field,
+            "refused": refused,
+        }
+        if isinstance(question.prompt, str):
+            if question.form is not None:
+                raise ConfigError("Structured output needs messages, not a bare text to complete.")
+            return "/completions", chat.text_body(self.model_name, question.prompt, **settings)
+        form = question.form
+        if form is None or question.response_format is not None:
+            body = chat.chat_body(
+                self.model_name, question.prompt, response_format=question.response_format, **settings
+            )
+        else:
+            rung = self._rung(form)
+            messages, wanted = form.messages(rung, question.prompt), form.response_format(rung)
+            body = chat.chat_body(self.model_name, messages, response_format=wanted, **settings)
+        return "/chat/completions", body
+
+    async def ask(self, question: Question, count: int = 1) -> GenerateOutput:
+        """`count` answers; asked for one by one where the server turns out to give no more at once."""
+        outputs = [await self._ask_once(question, count)]
+        missing = count - len(outputs[0]["generations"])
+        if missing > 0:
+            self.habits.answers_one = True
+            for at in range(count - missing, count):
+                outputs.append(await self._ask_once(replace(question, options=nth(question.options, at)), 1))
+        return outputs[0] if len(outputs) == 1 else merge_outputs(outputs)
+
+    async def _ask_once(self, question: Question, count: int) -> GenerateOutput:
+        def request() -> tuple[str, dict[str, Any]]:
+            return self.request(question, 1 if self.habits.answers_one else count)
+
+        form = question.form if question.response_format is None else None
+        data = await self._insist(request, form, kept=(question.extra or {}).keys())
+        parse = chat.parse_text if isinstance(question.prompt, str) else chat.parse_chat
+        return parse(data, count)
+
+    def most_tokens(self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]) -> tuple[int, int]:
+        read, written = super().most_tokens(input, num_generations, kwargs)
+        extra = kwargs.get("extra_body") or {}
+        longest = max((extra[name] for name in chat.TOKEN_FIELDS if isinstance(extra.get(name), int)), default=0)
+        return read, max(written, longest * num_generations)

@@ -1,0 +1,185 @@
+"""What all models behind an address share: where they are, whose key they use, and how they are called."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
+
+from components.component import Incidental, RuntimeParameter
+from components.errors import RequestRefused
+from components.llms.endpoint import Endpoint, Site, checked_base_url, checked_headers, locate, open_endpoint
+from components.llms.learned import Habits, habits_of
+from components.llms.llm import AsyncLLM
+from components.llms.output import split_input
+from components.llms.pricing import Price
+from components.llms.providers import Preset, preset
+from components.llms.structured import Form, Rung, form_of
+from components.llms.typing import FormattedInput
+from components.vault import current_vault
+
+FLEX_SECONDS = 900.0
+LESSONS = 10
+"""How many things a server may refuse of one request, one after the other, before its refusal is final."""
+
+
+class RemoteLLM(AsyncLLM):
+    """A model behind an address."""
+
+    preset_id: ClassVar[str] = "openai"
+    """The provider it is made for."""
+
+    base_url: Incidental[RuntimeParameter[str]] = None
+    """The server's address; the provider's own where it is not set."""
+    connection: Incidental[str | None] = None
+    """The name of a connection under Models and keys, which lends its key."""
+    api_key: RuntimeParameter[SecretStr] = None
+    """The key for this run. It is never saved; a connection or an environment variable is better."""
+    default_headers: Incidental[RuntimeParameter[dict[str, str]]] = None
+    """More headers to send with every call; a key does not belong here."""
+    timeout: Incidental[RuntimeParameter[float]] = Field(120.0, gt=0)
+    """Seconds until an answer must be there."""
+    max_retries: Incidental[RuntimeParameter[int]] = Field(6, ge=0)
+    """Kept for older pipelines; the run itself retries, the same for every model."""
+    structured_output: RuntimeParameter[Any] = None
+    """The form of the answer: a JSON Schema or a pydantic model, also as {"format": "json", "schema": …}."""
+
+    _opened: tuple[Any, Endpoint] | None = PrivateAttr(default=None)
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        return checked_base_url(url) if url else None
+
+    @field_validator("default_headers")
+    @classmethod
+    def _headers(cls, headers: dict[str, str] | None) -> dict[str, str] | None:
+        return checked_headers(headers) if headers else None
+
+    @field_validator("structured_output")
+    @classmethod
+    def _form_is_known(cls, asked: Any) -> Any:
+        form_of(asked)
+        return asked
+
+    @property
+    def preset(self) -> Preset:
+        """What is known of the provider."""
+        return preset(self.preset_id)
+
+    @property
+    def site(self) -> Site:
+        """Where the model is. Raises: CredentialError for a connection that does not exist."""
+        return locate(self.preset, self.base_url, self.connection)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the model is, and the key for it. Raises: CredentialError where there is none."""
+        asked = (self.base_url, self.connection, self.api_key, self.default_headers, current_vault())
+        if self._opened is None or self._opened[0] != asked:
+            self._opened = asked, open_endpoint(self.preset, self.site, self.api_key, self.default_headers or {})
+        return self._opened[1]
+
+    @property
+    def account(self) -> str:
+        return self.endpoint.account
+
+    @property
+    def provider_id(self) -> str:
+        return self._known_site.preset.price_id
+
+    @property
+    def service(self) -> str:
+        """The tier of service that is paid for, where the provider has several."""
+        return ""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody charges for it, as for a server on this machine."""
+        return self._known_site.is_loopback
+
+    @property
+    def price(self) -> Price | None:
+        if self.input_price is not None and self.output_price is not None:
+            return Price(self.input_price, self.output_price)
+        if self.is_free:
+            return Price(0, 0)
+        listed = self.provider_id
+        return Price.look_up(listed, self.model_name, self.service) if listed else None
+
+    @property
+    def _known_site(self) -> Site:
+        return self._opened[1].site if self._opened is not None else self.site
+
+    @property
+    def habits(self) -> Habits:
+        """What the server turned out not to take."""
+        return habits_of(self.endpoint.account, self.model_name)
+
+    def load(self) -> None:
+        import components.llms.http  # noqa: F401 - the first call need not wait for it
+
+        super().load()
+        self._opened = None
+        self.endpoint  # noqa: B018 - a missing key is told before the first call
+        self.price  # noqa: B018 - the price list is read here, not on the event loop
+
+    def unload(self) -> None:
+        self._opened = None
+        super().unload()
+
+    def most_tokens(self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]) -> tuple[int, int]:
+        read, written = super().most_tokens(input, num_generations, kwargs)
+        form = self._form(input)
+        return read + (len(form.text) // 3 if form else 0), written
+
+    def _form(self, input: FormattedInput) -> Form | None:
+        """The form of the answer: the input's own, else the model's."""
+        asked = split_input(input)[1]
+        return form_of(asked if asked is not None else self.structured_output)
+
+    def _rung(self, form: Form) -> Rung:
+        """How to ask this server for a form, going by what is known of it."""
+        preset, habits = self.endpoint.site.preset, self.habits
+        rung = max(habits.rung, habits.rungs.get(form.digest, 0))
+        if not form.is_object:
+            return Rung.PROMPT
+        if rung == Rung.JSON_SCHEMA and not preset.has_json_schema:
+            rung = Rung.JSON_OBJECT
+        if rung == Rung.JSON_OBJECT and not preset.has_json_object:
+            rung = Rung.PROMPT
+        return Rung(rung)
+
+    async def _insist(
+        self, request: Callable[[], tuple[str, dict[str, Any]]], form: Form | None = None, kept: Collection[str] = ()
+    ) -> Any:
+        """Send what `request` makes, made anew without each thing that the server turns out not to take.
+
+        `form` is the form asked for, unless the caller asked in words of its own; `kept` are fields never left out.
+        """
+        for lesson in range(LESSONS):
+            path, body = request()
+            rung = self._rung(form) if form is not None else None
+            try:
+                return await self._send(path, body)
+            except RequestRefused as error:
+                if type(error) is not RequestRefused or lesson == LESSONS - 1:
+                    raise
+                stepped_down = form is not None and rung is not None and self.habits.learn_rung(error, form, rung)
+                if not stepped_down and not self.habits.learn(error, body.keys() - kept):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _send(self, path: str, body: dict[str, Any]) -> Any:
+        """Post a body below the address, and give the JSON that answers it."""
+        from components.llms.http import post_json
+
+        endpoint = self.endpoint
+        waits_longer = self.service == "flex" and "timeout" not in self.model_fields_set
+        reply = await post_json(
+            endpoint.site.url + path,
+            headers=endpoint.headers,
+            body=body,
+            timeout=FLEX_SECONDS if waits_longer or self.timeout is None else self.timeout,
+            provider=endpoint.site.title,
+        )
+        return reply.data
