@@ -200,21 +200,17 @@ class Step(AnyStep):
         if not self.input_mappings and not self.output_mappings:
             return made
         row, outputs = dict(made), as_columns(self.outputs)
-        # All values are taken out before any is put back, as mappings may swap two names.
-        back: Row = {}
+        new = {self.output_mappings.get(own, own): row.pop(own) for own in outputs if own in row}
         for own, name in self.input_mappings.items():
             if own in outputs:
-                if name in original and name not in row:
-                    back[name] = original[name]
+                if name in original:
+                    row.setdefault(name, original[name])
             elif own in row:
-                back[name] = row.pop(own)
+                value = row.pop(own)
                 if own in original and own not in self.input_mappings.values():
-                    back.setdefault(own, original[own])
-        row.update(back)
-        for own, name in self.output_mappings.items():
-            if own in row:
-                row[name] = row.pop(own)
-        return row
+                    row[own] = original[own]
+                row[name] = value
+        return row | new
 
 
 class GeneratorStep(AnyStep):

@@ -43,6 +43,7 @@ class Ledger:
     def close(self) -> None:
         """Finish what is waiting and close."""
         self.database.close()
+        _opened.pop(self.database.url, None)
 
     # Runs
 
