@@ -16,6 +16,8 @@ StillroomError
 │  ├─ RateLimited                retried, obeying retry_after
 │  ├─ ProviderDown               5xx, dropped or malformed reply; retried with jitter
 │  │  └─ ProviderTimeout         retried likewise
+│  ├─ BatchOutcomeUnknown        a batch job may or may not have been made; never tried again blindly
+│  ├─ BatchGone                  the provider knows no such batch job or file
 │  └─ RequestRefused             the provider refuses this row's request; the row fails
 │     ├─ ContextTooLong
 │     └─ ContentRefused          a safety filter or a refusal
@@ -161,6 +163,14 @@ class ContentRefused(RequestRefused):
     """A safety filter or the model itself declined."""
 
     reason = Reason.REFUSED
+
+
+class BatchOutcomeUnknown(ProviderError):
+    """A batch job may or may not have been made."""
+
+
+class BatchGone(ProviderError):
+    """The provider knows no such batch job or file under this key."""
 
 
 class ReplyError(StillroomError, ValueError):
