@@ -45,12 +45,16 @@ def estimate_tokens(input: Any) -> int:
     if isinstance(input, tuple):
         input = input[0]
     if isinstance(input, str):
-        return len(input.encode(errors="replace")) // 3 + 8
+        return _bytes(input) // 3 + 8
     total = 0
     for message in input:
         content = message.get("content") or ""
         for part in [content] if isinstance(content, str) else content:
             text = part if isinstance(part, str) else part.get("text")
-            total += PICTURE_TOKENS if text is None else len(str(text).encode(errors="replace")) // 3
+            total += PICTURE_TOKENS if text is None else _bytes(str(text)) // 3
         total += 8
     return total
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from components.component import Incidental, RuntimeParameter
 from components.errors import RequestRefused
@@ -18,6 +18,7 @@ from components.llms.typing import FormattedInput
 from components.vault import current_vault
 
 FLEX_SECONDS = 900.0
+OPENED = "opened"
 LESSONS = 10
 """How many things a server may refuse of one request, one after the other, before its refusal is final."""
 
@@ -42,8 +43,6 @@ class RemoteLLM(AsyncLLM):
     """Kept for older pipelines; the run itself retries, the same for every model."""
     structured_output: RuntimeParameter[Any] = None
     """The form of the answer: a JSON Schema or a pydantic model, also as {"format": "json", "schema": …}."""
-
-    _opened: tuple[Any, Endpoint] | None = PrivateAttr(default=None)
 
     @field_validator("base_url")
     @classmethod
@@ -75,9 +74,12 @@ class RemoteLLM(AsyncLLM):
     def endpoint(self) -> Endpoint:
         """Where the model is, and the key for it. Raises: CredentialError where there is none."""
         asked = (self.base_url, self.connection, self.api_key, self.default_headers, current_vault())
-        if self._opened is None or self._opened[0] != asked:
-            self._opened = asked, open_endpoint(self.preset, self.site, self.api_key, self.default_headers or {})
-        return self._opened[1]
+        # Kept beside the fields, as cached properties are: private attributes are slow, and every call reads this.
+        held: tuple[Any, Endpoint] | None = self.__dict__.get(OPENED)
+        if held is None or held[0] != asked:
+            held = asked, open_endpoint(self.preset, self.site, self.api_key, self.default_headers or {})
+            self.__dict__[OPENED] = held
+        return held[1]
 
     @property
     def account(self) -> str:
@@ -108,7 +110,8 @@ class RemoteLLM(AsyncLLM):
 
     @property
     def _known_site(self) -> Site:
-        return self._opened[1].site if self._opened is not None else self.site
+        held: tuple[Any, Endpoint] | None = self.__dict__.get(OPENED)
+        return held[1].site if held is not None else self.site
 
     @property
     def habits(self) -> Habits:
@@ -119,12 +122,12 @@ class RemoteLLM(AsyncLLM):
         import components.llms.http  # noqa: F401 - the first call need not wait for it
 
         super().load()
-        self._opened = None
+        self.__dict__.pop(OPENED, None)
         self.endpoint  # noqa: B018 - a missing key is told before the first call
         self.price  # noqa: B018 - the price list is read here, not on the event loop
 
     def unload(self) -> None:
-        self._opened = None
+        self.__dict__.pop(OPENED, None)
         super().unload()
 
     def most_tokens(self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]) -> tuple[int, int]:
