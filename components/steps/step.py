@@ -201,16 +201,17 @@ class Step(AnyStep):
             return made
         row, outputs = dict(made), as_columns(self.outputs)
         new = {self.output_mappings.get(own, own): row.pop(own) for own in outputs if own in row}
+        # Everything is taken out before anything is put back, as mappings may swap two names.
+        back: Row = {}
         for own, name in self.input_mappings.items():
             if own in outputs:
-                if name in original:
-                    row.setdefault(name, original[name])
+                if name in original and name not in row:
+                    back[name] = original[name]
             elif own in row:
-                value = row.pop(own)
+                back[name] = row.pop(own)
                 if own in original and own not in self.input_mappings.values():
-                    row[own] = original[own]
-                row[name] = value
-        return row | new
+                    back.setdefault(own, original[own])
+        return row | back | new
 
 
 class GeneratorStep(AnyStep):

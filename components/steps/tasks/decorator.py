@@ -95,7 +95,7 @@ def _prompts_of(function: Callable[..., Any]) -> dict[str, str]:
     for part in PARTS:
         if not isinstance(parts, dict) or not isinstance(parts.get(part), str):
             raise ConfigError(f"The YAML in the docstring of {function.__name__} needs a text for '{part}'.")
-    return {part: parts[part] for part in PARTS}
+    return {part: parts[part].strip() for part in PARTS}
 
 
 def _check_placeholders(prompt: str, columns: Mapping[str, bool], name: str) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from components.component import Hint
 from components.errors import ConfigError, ReplyError
 from components.llms.schema_check import misfit
-from components.llms.structured import Form, Rung, json_schema, parse_json
+from components.llms.structured import Form, Rung, fitted, json_schema, parse_json
 from components.llms.typing import ChatType, FormattedInput, StructuredOutput
 from components.steps.tasks.example import example_of
 from components.steps.tasks.task import Task, as_text
@@ -58,7 +58,8 @@ class StructuredGeneration(Task):
             if misfit(text, {"type": "string", "pattern": f"^(?:{form['schema']})$"}):
                 raise ReplyError("The answer does not match the regular expression.")
             return {"generation": text}
-        value, _ = parse_json(text, finish_reason, form["schema"])
+        value, _ = parse_json(text, finish_reason, json_schema(form["schema"]))
+        fitted(value, form["schema"])
         return {"generation": text.strip() if _is_json(text) else as_text(value)}
 
     def rehearse(self, input: Row) -> str:
