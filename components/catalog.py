@@ -99,9 +99,9 @@ class Catalog:
         faults = [
             fault for name, held in component_fields(cls).items() for fault in self._fill(fields, name, held, title)
         ]
-        if "self" in fields:
-            # The one name that Python would take for something else than a field.
-            faults.append(Fault(("self",), f"{title} has no field 'self'."))
+        # What is never written is never read; and `self` Python would take for something else than a field.
+        closed = ["self", *(name for name, field in cls.model_fields.items() if field.exclude)]
+        faults += [Fault((name,), f"{title} has no field '{name}'.") for name in closed if name in fields]
         broken = {fault.path[0] for fault in faults}
         fields = {name: value for name, value in fields.items() if name not in broken}
         token = pipeline_being_built.set(None)

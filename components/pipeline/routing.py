@@ -132,7 +132,7 @@ def build_routing(data: Mapping[str, Any]) -> RoutingBatchFunction:
 @routing_factory
 def sample_n_steps(n: int) -> Choice:
     """Sends each batch to `n` of the next steps, chosen at random."""
-    if not isinstance(n, int) or n < 1:
+    if type(n) is not int or n < 1:
         raise ConfigError(f"sample_n_steps needs a whole number of steps, 1 or more, not {n!r}.")
 
     def sample(steps: list[str]) -> list[str]:

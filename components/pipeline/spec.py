@@ -216,13 +216,13 @@ def keys_in(data: Mapping[str, Any]) -> Iterator[str]:
             continue
         if is_secret(field) if field is not None else is_key_name(name):
             yield str(name)
+        elif name == "generation_kwargs" and isinstance(value, Mapping):
+            yield from (f"{name}.{key}" for key in value if is_key_name(key))
         elif name in parts or field is None:
             items = {f"{name}.{index}": item for index, item in enumerate(value)} if isinstance(value, list) else {}
             for place, item in (items or {name: value}).items():
                 if isinstance(item, Mapping) and (name in parts or "use" in item):
                     yield from (f"{place}.{path}" for path in keys_in(item))
-        elif name == "generation_kwargs" and isinstance(value, Mapping):
-            yield from (f"{name}.{key}" for key in value if is_key_name(key))
 
 
 def _without_keys(data: dict[str, Any]) -> dict[str, Any]:
