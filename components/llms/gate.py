@@ -57,8 +57,16 @@ class Meter:
     cost: float = 0.0
     cost_known: bool = True
     seconds: float = 0.0
+    in_flight: int = 0
+    is_paid: bool = False
     slot: Window | None = None
     """The place among the run's calls that the cell keeps until what it paid for is committed."""
+
+    def left(self) -> None:
+        """One of the cell's calls has ended; the last gives the place back if there is nothing to commit."""
+        self.in_flight -= 1
+        if not self.in_flight and not self.is_paid:
+            self.release()
 
     def release(self) -> None:
         """Give the place to another cell."""
@@ -146,62 +154,53 @@ class Gate:
         window, price, cell = self.window(llm), llm.price, _meter.get()
         meter = cell or Meter()
         most = price.cost(*llm.most_tokens(input, num_generations, kwargs)) if price is not None else 0.0
-        tries, slowdowns, slowed_since = 0, 0, 0.0
+        patience = _Patience(self.policy)
         while True:
-            if self._halting is not None and self._halting.is_set():
-                raise Halted
-            await window.enter()
-            try:
-                self.budget.reserve(most)
-            except CapReached:
-                window.leave()
-                raise
-            try:
-                await self._take_slot(meter)
-            except BaseException:
-                self.budget.settle(most, 0.0)
-                window.leave()
-                raise
-            is_paid = False
+            await self._enter(window, meter, most)
             started, spent = time.monotonic(), 0.0
-            meter.attempts += 1
             try:
                 output = await work()
                 window.succeeded()
                 spent = _count(output.get("statistics"), price, meter, most)
-                is_paid = cell is not None
+                meter.is_paid = cell is not None
                 return output
-            except ReplyError as error:
-                window.succeeded()
-                spent = _count(error.statistics, price, meter, most)
-                is_paid = cell is not None
-                raise
-            except ProviderError as error:
+            except (ReplyError, ProviderError) as error:
                 window.failed(error)
-                if error.statistics or error.may_be_paid:
+                if isinstance(error, ReplyError) or error.statistics or error.may_be_paid:
                     spent = _count(error.statistics, price, meter, most)
-                if not error.is_retryable:
+                    meter.is_paid = cell is not None
+                pause = patience.pause_after(error)
+                if pause is None:
                     raise
-                now = time.monotonic()
-                if isinstance(error, RateLimited):
-                    slowdowns += 1
-                    slowed_since = slowed_since or now
-                    if now - slowed_since > self.policy.rate_patience:
-                        raise
-                else:
-                    tries += 1
-                    if tries >= self.policy.attempts:
-                        raise
-                pause = self.policy.pause(error, slowdowns if isinstance(error, RateLimited) else tries)
                 if isinstance(error, RateLimited) and error.retry_after is not None:
-                    window.pause_until(now + min(error.retry_after, self.policy.retry_after_ceiling))
+                    window.pause_until(time.monotonic() + min(error.retry_after, self.policy.retry_after_ceiling))
             finally:
                 meter.seconds += time.monotonic() - started
                 self.budget.settle(most, spent)
                 window.leave()
-                if not is_paid:
-                    meter.release()
+                meter.left()
             await self._rest(pause)
+
+    async def _enter(self, window: Window, meter: Meter, most: float) -> None:
+        """Wait for a place, with the most that the call can cost set aside. Raises: Halted, CapReached."""
+        if self._halting is not None and self._halting.is_set():
+            raise Halted
+        await window.enter()
+        try:
+            self.budget.reserve(most)
+        except CapReached:
+            window.leave()
+            raise
+        meter.attempts += 1
+        meter.in_flight += 1
+        try:
+            await self._take_slot(meter)
+        except BaseException:
+            self.budget.settle(most, 0.0)
+            window.leave()
+            meter.attempts -= 1
+            meter.left()
+            raise
 
     async def _take_slot(self, meter: Meter) -> None:
         # A cell has one slot, however many calls it makes: waiting for a second while holding one could go on forever.
@@ -220,6 +219,31 @@ class Gate:
         except TimeoutError:
             return
         raise Halted
+
+
+class _Patience:
+    """How often one call was tried, and whether it is any use to try again."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.policy = policy
+        self.tries = 0
+        self.slowdowns = 0
+        self.slowed_since = 0.0
+
+    def pause_after(self, error: ReplyError | ProviderError) -> float | None:
+        """Seconds until the next try; None when there should be none."""
+        if not isinstance(error, ProviderError) or not error.is_retryable:
+            return None
+        if isinstance(error, RateLimited):
+            now = time.monotonic()
+            self.slowdowns += 1
+            self.slowed_since = self.slowed_since or now
+            return self.policy.pause(error, self.slowdowns) if self._may_wait(now) else None
+        self.tries += 1
+        return self.policy.pause(error, self.tries) if self.tries < self.policy.attempts else None
+
+    def _may_wait(self, now: float) -> bool:
+        return now - self.slowed_since <= self.policy.rate_patience
 
 
 def _count(counted: Mapping[str, Any] | None, price: Price | None, meter: Meter, most: float) -> float:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 
-from components.errors import ProviderDown, ProviderError, RateLimited
+from components.errors import ProviderDown, RateLimited
 
 START = 8
 SHRINK = 0.8
@@ -39,6 +39,7 @@ class Window:
         self._outcomes: deque[bool] = deque(maxlen=BREAKER_SAMPLE)
         self._breaker_pause = BREAKER_PAUSE
         self._is_probing = False
+        self._probe_is_out = False
         self._is_halted = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -67,6 +68,7 @@ class Window:
             if self._is_halted:
                 raise Halted
         self.in_flight += 1
+        self._probe_is_out = self._is_probing
 
     def halt(self) -> None:
         """Send everybody who waits for a place away with Halted."""
@@ -94,23 +96,37 @@ class Window:
             step = max(1.0, self.limit * GROWTH) if self._was_limited else self.limit
             self.limit = min(self.ceiling, self.limit + step)
 
-    def failed(self, error: ProviderError) -> None:
-        """A call was not answered."""
+    def failed(self, error: Exception) -> None:
+        """A call failed. A request or an answer that was refused is an answer all the same."""
         self._clean = 0
-        now = time.monotonic()
+        if isinstance(error, ProviderDown):
+            self._was_down()
+            return
+        self._outcomes.append(True)
+        self._is_probing = False
         if isinstance(error, RateLimited):
             self._was_limited = True
+            now = time.monotonic()
             if not self._is_fixed and now - self._shrunk_at >= SHRINK_EVERY:
                 self._shrunk_at = now
                 self.limit = max(1.0, self.limit * SHRINK)
-        elif isinstance(error, ProviderDown):
-            self._outcomes.append(False)
-            failures = self._outcomes.count(False)
-            if self._is_probing or (len(self._outcomes) == BREAKER_SAMPLE and failures * 2 >= BREAKER_SAMPLE):
-                self.pause_until(now + self._breaker_pause)
-                self._breaker_pause = min(self._breaker_pause * 2, BREAKER_CEILING)
-                self._outcomes.clear()
-                self._is_probing = True
+
+    def _was_down(self) -> None:
+        if self._is_probing:
+            # Calls that were out already when the breaker opened say nothing about how things are now.
+            if self._probe_is_out:
+                self._open_breaker()
+            return
+        self._outcomes.append(False)
+        if len(self._outcomes) == BREAKER_SAMPLE and self._outcomes.count(False) * 2 >= BREAKER_SAMPLE:
+            self._open_breaker()
+
+    def _open_breaker(self) -> None:
+        self.pause_until(time.monotonic() + self._breaker_pause)
+        self._breaker_pause = min(self._breaker_pause * 2, BREAKER_CEILING)
+        self._outcomes.clear()
+        self._is_probing = True
+        self._probe_is_out = False
 
     def pause_until(self, moment: float) -> None:
         """Let no call out before this moment of the monotonic clock."""
