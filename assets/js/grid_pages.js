@@ -101,6 +101,7 @@ export class Pages {
     setTimeout(() => {
       if (signal.aborted) return;
       this.failed = false;
+      if (this.total === null) this.want(0, 0);
       this.onChange();
     }, RETRY_AFTER);
   }

@@ -58,28 +58,28 @@ export function paintRow(node, row, columns, idOf) {
   }
   gridCell(node, "sr-g-pos", idOf(0), 1).textContent = Number(row.position + 1).toLocaleString("en-US");
   gridCell(node, "sr-g-state", idOf(1), 2).append(chip(row.state));
-  const told = noteStart(row, columns);
+  const [from, span] = noteRange(row, columns);
   for (const [i, column] of columns.entries()) {
-    if (i === told) {
-      noteCell(node, row, idOf(i + 2), i + 3, columns.length - i);
-      break;
-    }
-    valueCell(node, row, column, idOf(i + 2), i + 3);
+    if (i === from) noteCell(node, row, idOf(i + 2), i + 3, span);
+    else if (i < from || i >= from + span) valueCell(node, row, column, idOf(i + 2), i + 3);
   }
 }
 
-// The reason stands where the answer would: from the first of the closing columns that are all empty.
-function noteStart(row, columns) {
-  if (!outcome(row)) return -1;
-  let start = columns.length;
-  while (start > 0 && text(row.values[columns[start - 1].name]) === "") start--;
-  return start < columns.length ? start : -1;
+// The reason stands where the answer would: in the first empty answer, or else in the empty columns at the end.
+function noteRange(row, columns) {
+  if (!outcome(row)) return [-1, 0];
+  const empty = columns.map((column) => text(row.values[column.name]) === "");
+  let from = columns.findIndex((column, i) => column.editable && empty[i]);
+  if (from < 0) from = empty.lastIndexOf(false) + 1;
+  const next = empty.indexOf(false, from);
+  const end = next < 0 ? columns.length : next;
+  return end > from ? [from, end - from] : [-1, 0];
 }
 
 function noteCell(node, row, id, index, span) {
   const cell = gridCell(node, "sr-g-note", id, index);
   cell.setAttribute("aria-colspan", String(span));
-  cell.style.gridColumn = `${index} / -1`;
+  cell.style.gridColumn = `${index} / span ${span}`;
   cell.textContent = outcome(row);
   cell.title = row.message ?? outcome(row);
 }
