@@ -129,9 +129,8 @@ def _names(split: str | None) -> list[str]:
 @contextmanager
 def _in_plain_words(repo_id: str | None) -> Iterator[None]:
     import httpx
-    from datasets import DatasetNotFoundError
     from datasets.data_files import EmptyDatasetError
-    from datasets.exceptions import DataFilesNotFoundError, DatasetsError
+    from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError, DatasetsError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
@@ -148,8 +147,16 @@ def _in_plain_words(repo_id: str | None) -> Iterator[None]:
         ) from error
     except DatasetsError as error:
         raise DataFileError(f"The dataset {repo_id} cannot be read: {error}") from error
-    except (ConnectionError, OfflineModeIsEnabled, httpx.TransportError, HfHubHTTPError) as error:
-        raise DataFileError(f"The Hub could not be asked for the dataset {repo_id}. Try again in a moment.") from error
+    except HfHubHTTPError as error:
+        if error.response.status_code in (401, 403):
+            raise ConfigError(f"The Hub did not accept HF_TOKEN for the dataset {repo_id}. Check the token.") from error
+        raise DataFileError(_unreachable(repo_id)) from error
+    except (ConnectionError, OfflineModeIsEnabled, httpx.TransportError) as error:
+        raise DataFileError(_unreachable(repo_id)) from error
+
+
+def _unreachable(repo_id: str | None) -> str:
+    return f"The Hub could not be asked for the dataset {repo_id}. Try again in a moment."
 
 
 def _not_found(repo_id: str | None, error: Exception) -> str:

@@ -71,7 +71,7 @@ def test_parameters_and_code_are_part_of_the_identity():
 def test_code_that_has_no_source_file_is_told_apart_too():
     def compiled(number):
         scope = {}
-        exec(f"def Made(inputs):\n    yield [{{'n': {number}}}]", scope)  # noqa: S102 - stands for a function typed in
+        exec(f"def Made(inputs):\n    yield [{{'n': {number}}}]", scope)
         return step()(scope["Made"])().signature()
 
     assert compiled(1) != compiled(2)

@@ -27,7 +27,8 @@ def filler(form=Person, **fields):
 
 
 @pytest.mark.parametrize(
-    "form", [Person, SCHEMA, {"format": "json", "schema": SCHEMA}, {"schema": Person}, {"format": "json", "schema": Person}]
+    "form",
+    [Person, SCHEMA, {"format": "json", "schema": SCHEMA}, {"schema": Person}, {"format": "json", "schema": Person}],
 )
 def test_the_form_can_be_given_in_every_usual_way(form):
     assert filler(form).format_output(ADA, {}) == {"generation": ADA}
@@ -152,7 +153,10 @@ RECURSIVE = {
     "$defs": {
         "Node": {
             "type": "object",
-            "properties": {"value": {"type": "integer", "minimum": 3}, "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}},
+            "properties": {
+                "value": {"type": "integer", "minimum": 3},
+                "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]},
+            },
             "required": ["value", "next"],
         }
     },
@@ -166,7 +170,11 @@ RECURSIVE = {
         SCHEMA,
         RECURSIVE,
         {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2},
-        {"type": "object", "properties": {"n": {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}}, "required": ["n"]},
+        {
+            "type": "object",
+            "properties": {"n": {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}},
+            "required": ["n"],
+        },
         {"type": "object", "properties": {"t": {"type": "string", "minLength": 12}, "b": {"type": "boolean"}}},
         {"allOf": [{"type": "object", "properties": {"a": {"const": 1}}}, {"required": ["a"]}]},
         {"type": "object", "properties": {"i": {"type": "integer", "multipleOf": 5, "exclusiveMinimum": 5}}},

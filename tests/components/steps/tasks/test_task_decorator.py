@@ -68,7 +68,14 @@ def test_a_placeholder_that_is_no_input_is_named_with_the_closest():
 
 @pytest.mark.parametrize(
     "docstring",
-    [None, "No YAML here.", "---\n- a\n---", "---\nsystem_prompt: S\n---", "---\na: [\n---", "---\nsystem_prompt: 3\n---"],
+    [
+        None,
+        "No YAML here.",
+        "---\n- a\n---",
+        "---\nsystem_prompt: S\n---",
+        "---\na: [\n---",
+        "---\nsystem_prompt: 3\n---",
+    ],
 )
 def test_a_docstring_without_both_prompts_is_an_error(docstring):
     with pytest.raises(ConfigError, match="docstring"):

@@ -86,7 +86,7 @@ ESCAPES = [
     "{{ kwargs }}",
     "{{ row }}",
     "{{ row['__class__'] }}",
-    "{{ ｔext }}",
+    "{{ \uff54ext }}",
     "{{ text | safe }}",
     "{{ text | default(text.__class__) }}",
     "{{ {'a': text} }}",
@@ -270,8 +270,45 @@ def test_a_shipped_prompt_fills_each_role_apart():
     assert forged in messages[1]["content"]
 
 
-PIECES = ["{{", "}}", "{%", "%}", "text", "tags", "for", "in", "if", "end", "endif", "endfor", "|", "upper", "join", "."]
-PIECES += ["(", ")", "[", "]", "'", "__class__", "1", "loop", "row", "==", "*", " ", "\n", "else", "set", "=", "~", "{#", "#}"]
+PIECES = [
+    "{{",
+    "}}",
+    "{%",
+    "%}",
+    "text",
+    "tags",
+    "for",
+    "in",
+    "if",
+    "end",
+    "endif",
+    "endfor",
+    "|",
+    "upper",
+    "join",
+    ".",
+]
+PIECES += [
+    "(",
+    ")",
+    "[",
+    "]",
+    "'",
+    "__class__",
+    "1",
+    "loop",
+    "row",
+    "==",
+    "*",
+    " ",
+    "\n",
+    "else",
+    "set",
+    "=",
+    "~",
+    "{#",
+    "#}",
+]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=25))

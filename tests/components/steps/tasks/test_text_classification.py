@@ -63,7 +63,9 @@ def test_an_answer_that_is_none_of_the_labels_is_never_taken_for_one(answer):
         labeler().format_output(answer, {})
 
 
-@pytest.mark.parametrize("answer", [None, "", "  ", '{"labels": "bil', '{"category": "billing"}', "[1, 2", "<think>x</think>"])
+@pytest.mark.parametrize(
+    "answer", [None, "", "  ", '{"labels": "bil', '{"category": "billing"}', "[1, 2", "<think>x</think>"]
+)
 def test_an_answer_in_the_wrong_form_is_a_reply_error(answer):
     with pytest.raises(ReplyError) as caught:
         labeler().format_output(answer, {})
@@ -122,7 +124,12 @@ def test_several_labels_come_as_a_list(answer, labels):
 
 @pytest.mark.parametrize(
     "answer",
-    ['{"labels": ["billing", "other", "C++"]}', '{"labels": ["billing", "x"]}', '{"labels": ["billing", "unsure"]}', "a, b"],
+    [
+        '{"labels": ["billing", "other", "C++"]}',
+        '{"labels": ["billing", "x"]}',
+        '{"labels": ["billing", "unsure"]}',
+        "a, b",
+    ],
 )
 def test_too_many_or_unknown_labels_need_review(answer):
     with pytest.raises(NotInLabels):

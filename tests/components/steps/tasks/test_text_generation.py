@@ -34,7 +34,9 @@ def test_the_system_prompt_of_the_row_wins():
 
 def test_use_system_prompt_can_turn_system_messages_off():
     llm = ScriptedLLM()
-    only(TextGeneration(llm=llm, system_prompt="x", use_system_prompt=False), {"instruction": "a", "system_prompt": "y"})
+    only(
+        TextGeneration(llm=llm, system_prompt="x", use_system_prompt=False), {"instruction": "a", "system_prompt": "y"}
+    )
     assert llm.asked == [[{"role": "user", "content": "a"}]]
 
 
@@ -109,6 +111,8 @@ def test_a_system_prompt_that_is_no_text_is_an_error():
 def test_a_saved_task_is_the_same_task():
     task = TextGeneration(llm=ScriptedLLM(), template="{{ a }} {{ row['b c'] }}", system_prompt="S")
     data = task.dump()
-    again = TextGeneration(**{key: value for key, value in data.items() if key not in ("use", "llm")}, llm=ScriptedLLM())
+    again = TextGeneration(
+        **{key: value for key, value in data.items() if key not in ("use", "llm")}, llm=ScriptedLLM()
+    )
     assert again.dump() == data
     assert again.signature() == task.signature()
