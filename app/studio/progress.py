@@ -1,0 +1,254 @@
+"""How far a run has come: rows, money, time left and what failed, from the ledger's running totals."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from components.pipeline.ledger import Ledger, Run, StepRun
+from components.pipeline.ledger.cells import CELL, STEP
+from components.pipeline.spec import PipelineSpec
+from components.states import LIVE_STATES, CellState, Reason, RunState
+
+WINDOW_SECONDS = 60.0
+SHORTEST_SAMPLE = 2.0
+KEPT = 200
+TROUBLED = (CellState.FAILED, CellState.EXPIRED, CellState.NEEDS_REVIEW)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How rows flow between the steps of a run."""
+
+    before: dict[str, list[str]]
+    routed: frozenset[str]
+    """Steps that get only some of the rows of the step before them."""
+
+
+class Progress:
+    """Reads where runs stand; remembers a minute of what it saw, for the rate."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._flows: OrderedDict[str, Flow] = OrderedDict()
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, run: Run) -> dict[str, Any]:
+        """A run's progress as plain data."""
+        records = self._ledger.steps(run.id)
+        flow = self._flow(run)
+        totals = self._totals(run, records, flow)
+        steps = [_step(run, record, totals[record.step], records) for record in records]
+        rate = self._rate(run, steps)
+        return {
+            "id": run.id,
+            "name": run.name,
+            "pipeline_id": run.pipeline_id,
+            "kind": run.kind,
+            "origin": run.origin,
+            "state": run.state,
+            "state_reason": run.state_reason,
+            "created_at": moment(run.created_at),
+            "started_at": moment(run.started_at),
+            "finished_at": moment(run.finished_at),
+            "rows_total": steps[-1]["total"] if steps else 0,
+            "spent": run.spent,
+            "cap": run.cap,
+            "cost_known": run.cost_known,
+            "rate_per_minute": rate * 60 / max(1, _working(steps)) if rate else None,
+            "seconds_left": _pending(steps) / rate if rate and _is_counted(records) else None,
+            "in_flight": run.in_flight if run.state in LIVE_STATES else 0,
+            "rehearsal": run.is_rehearsal,
+            "portable": run.is_portable,
+            "steps": steps,
+            "errors": self._errors(run, records, steps),
+        }
+
+    def summaries(self, runs: Sequence[Run]) -> list[dict[str, Any]]:
+        """One line for each run."""
+        leaves: dict[str, StepRun] = {}
+        failed: dict[str, int] = {}
+        query = select(STEP).where(STEP.c.run_id.in_([run.id for run in runs])).order_by(STEP.c.position)
+        with self._ledger.database.read() as connection:
+            for row in connection.execute(query).mappings():
+                leaves[row["run_id"]] = StepRun(**row)
+                failed[row["run_id"]] = failed.get(row["run_id"], 0) + row["failed"] + row["expired"]
+                if row["kind"] == "source" and row["total"] is not None:
+                    leaves.setdefault(f"{row['run_id']}:source", StepRun(**row))
+        return [_summary(run, leaves, failed.get(run.id, 0)) for run in runs]
+
+    def _flow(self, run: Run) -> Flow:
+        with self._lock:
+            known = self._flows.get(run.id)
+        if known is not None:
+            return known
+        spec = PipelineSpec.model_validate_json(run.spec)
+        before: dict[str, list[str]] = {name: [] for name in spec.step_names()}
+        for upstream, downstream in spec.edges():
+            before.setdefault(downstream, []).append(upstream)
+        routers = {routing.source for routing in spec.routing}
+        routed = frozenset(name for name, names in before.items() if routers.intersection(names))
+        flow = Flow(before, routed)
+        with self._lock:
+            self._flows[run.id] = flow
+            if len(self._flows) > KEPT:
+                self._flows.popitem(last=False)
+        return flow
+
+    def _totals(self, run: Run, records: Sequence[StepRun], flow: Flow) -> dict[str, int]:
+        """How many rows each step gets, as far as it is known by now."""
+        by_name = {record.step: record for record in records}
+        totals: dict[str, int] = {}
+        for record in records:
+            before = [name for name in flow.before.get(record.step, []) if name in by_name]
+            if record.is_complete and record.total is not None:
+                totals[record.step] = record.total
+            elif not before or record.step in flow.routed:
+                totals[record.step] = done(record)
+            else:
+                handed_on = [self._handed_on(run, by_name[name], totals[name]) for name in before]
+                totals[record.step] = max(done(record), *handed_on)
+        return totals
+
+    def _handed_on(self, run: Run, record: StepRun, total: int) -> int:
+        if not record.fanned_out or record.kind in ("source", "global"):
+            return total
+        query = select(func.sum(CELL.c.n_out)).where(CELL.c.run_id == run.id, CELL.c.step == record.step)
+        with self._ledger.database.read() as connection:
+            made = int(connection.execute(query).scalar() or 0)
+        lost = record.failed + record.skipped + record.expired
+        return made + lost + max(0, total - done(record))
+
+    def _rate(self, run: Run, steps: Sequence[dict[str, Any]]) -> float | None:
+        """Cells a second over the last minute; None while too little was seen."""
+        with self._lock:
+            if run.state != RunState.RUNNING:
+                self._seen.pop(run.id, None)
+                return None
+            seen = self._seen.setdefault(run.id, deque(maxlen=int(WINDOW_SECONDS * 4)))
+            now, count = time.monotonic(), sum(done_of(step) for step in steps if step["kind"] != "source")
+            if not seen or now - seen[-1][0] >= 0.5:
+                seen.append((now, count))
+            while seen and now - seen[0][0] > WINDOW_SECONDS:
+                seen.popleft()
+            first, before = seen[0]
+            return (count - before) / (now - first) if now - first >= SHORTEST_SAMPLE and count > before else None
+
+    def _errors(self, run: Run, records: Sequence[StepRun], steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        names = [record.step for record in records if record.failed or record.expired or record.needs_review]
+        groups: list[dict[str, Any]] = []
+        if names:
+            states = [str(state) for state in TROUBLED]
+            query = (
+                select(CELL.c.step, CELL.c.reason, func.count())
+                .where(CELL.c.run_id == run.id, CELL.c.step.in_(names), CELL.c.state.in_(states))
+                .group_by(CELL.c.step, CELL.c.reason)
+                .order_by(func.count().desc())
+            )
+            with self._ledger.database.read() as connection:
+                groups = [_group(reason, step, count) for step, reason, count in connection.execute(query)]
+        if run.state == RunState.CAPPED:
+            groups.insert(0, _group(Reason.CAPPED, "", _pending(steps)))
+        return groups
+
+
+def _step(run: Run, record: StepRun, total: int, records: Sequence[StepRun]) -> dict[str, Any]:
+    finished = done(record)
+    tasks = [one for one in records if one.kind == "task"]
+    alone = record.kind == "task" and len(tasks) == 1 and run.state in LIVE_STATES
+    in_flight = min(run.in_flight, max(0, total - finished)) if alone else 0
+    return {
+        "name": record.step,
+        "component": record.component,
+        "kind": record.kind,
+        "state": _state(run, record, total),
+        "total": total,
+        "ok": record.ok,
+        "failed": record.failed,
+        "needs_review": record.needs_review,
+        "skipped": record.skipped,
+        "expired": record.expired,
+        "pending": max(0, total - finished - in_flight),
+        "in_flight": in_flight,
+        "tokens_in": record.tokens_in,
+        "tokens_out": record.tokens_out,
+        "cost": record.cost,
+        "cost_known": record.cost_known,
+    }
+
+
+def _state(run: Run, record: StepRun, total: int) -> str:
+    is_over = run.state in (RunState.DONE, RunState.DONE_WITH_FAILURES)
+    if record.is_complete or is_over or (total and done(record) >= total and record.kind not in ("source", "global")):
+        return "done"
+    return "running" if run.state == RunState.RUNNING and (done(record) or record.kind == "source") else "pending"
+
+
+def _summary(run: Run, leaves: dict[str, StepRun], failed: int) -> dict[str, Any]:
+    leaf = leaves.get(run.id)
+    source = leaves.get(f"{run.id}:source")
+    finished = done(leaf) if leaf else 0
+    return {
+        "id": run.id,
+        "name": run.name,
+        "pipeline_id": run.pipeline_id,
+        "kind": run.kind,
+        "origin": run.origin,
+        "state": run.state,
+        "state_reason": run.state_reason,
+        "created_at": moment(run.created_at),
+        "started_at": moment(run.started_at),
+        "finished_at": moment(run.finished_at),
+        "rows_total": max(finished, source.total or 0) if source else finished,
+        "rows_done": finished,
+        "failed": failed,
+        "spent": run.spent,
+        "cap": run.cap,
+        "cost_known": run.cost_known,
+        "rehearsal": run.is_rehearsal,
+        "portable": run.is_portable,
+    }
+
+
+def _group(reason: str, step: str, count: int) -> dict[str, Any]:
+    known = Reason(reason) if reason in list(Reason) else Reason.PROVIDER_ERROR
+    return {
+        "reason": str(known),
+        "sentence": known.sentence,
+        "button": known.button,
+        "count": count,
+        "step": step,
+    }
+
+
+def done(record: StepRun) -> int:
+    """Rows that have an outcome."""
+    return record.ok + record.failed + record.needs_review + record.skipped + record.expired
+
+
+def done_of(step: dict[str, Any]) -> int:
+    """Rows of a step of the progress that have an outcome."""
+    return int(sum(step[state] for state in ("ok", "failed", "needs_review", "skipped", "expired")))
+
+
+def moment(seconds: float | None) -> str | None:
+    """A moment as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+
+
+def _pending(steps: Sequence[dict[str, Any]]) -> int:
+    return sum(step["total"] - done_of(step) for step in steps if step["kind"] != "source")
+
+
+def _working(steps: Sequence[dict[str, Any]]) -> int:
+    return sum(step["kind"] != "source" for step in steps)
+
+
+def _is_counted(records: Sequence[StepRun]) -> bool:
+    return all(record.is_complete for record in records if record.kind == "source")

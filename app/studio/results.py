@@ -1,0 +1,266 @@
+"""The rows of a run as people see and correct them; what the model said is always kept beside."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from app.studio.errors import NotFound
+from app.studio.labels import LabelRecord, Labels
+from app.studio.layout import Layout, layout_of
+from app.studio.runs import Runs
+from app.studio.table_rows import SHORTENED, Row, cell_of, column_of, label_of, position, row_of
+from components.errors import ConfigError, did_you_mean
+from components.pipeline.ledger import Ledger, Run
+from components.pipeline.ledger.results import Query, Result, Results
+from components.states import CellState, LabelState
+from components.steps.step import METADATA
+
+LONGEST_VALUE = 200_000
+LONGEST_NOTE = 2_000
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Table:
+    """The results of one step of a run, with everything needed to read them."""
+
+    run: Run
+    layout: Layout
+    results: Results
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the finished rows, and those that the step will make."""
+        names = dict.fromkeys([*self.results.columns(), *self.layout.own])
+        return [name for name in names if name != METADATA]
+
+
+class ResultTables:
+    """Pages, single rows and corrections."""
+
+    def __init__(self, ledger: Ledger, runs: Runs, labels: Labels) -> None:
+        self._ledger, self._runs, self._labels = ledger, runs, labels
+
+    def table(self, run_id: str, step: str = "") -> Table:
+        """The results of a step; of the last one unless it is named. Raises: NotFound; ConfigError."""
+        run = self._runs.get(run_id)
+        records = self._ledger.steps(run_id)
+        if not step:
+            step = next((record.step for record in reversed(records) if record.is_leaf), records[-1].step)
+        elif step not in {record.step for record in records}:
+            raise ConfigError(
+                f"This run has no step '{step}'.{did_you_mean(step, [record.step for record in records])}"
+            )
+        layout = layout_of(run, step, {record.step for record in records if record.kind == "global"})
+        results = Results(self._ledger, run_id, step, layout.edges)
+        if not run.is_portable:
+            sources = [record.step for record in records if record.kind == "source"]
+            given = {name for source in sources for name in Results(self._ledger, run_id, source, []).columns()}
+            makers = {name: step for name in results.columns() if name not in given}
+            layout = replace(layout, makers=makers)
+        return Table(run, layout, results)
+
+    def page(
+        self,
+        run_id: str,
+        step: str = "",
+        *,
+        states: Sequence[str] = (),
+        search: str = "",
+        sort: str = "",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int = 100,
+        longest: int | None = SHORTENED,
+    ) -> dict[str, Any]:
+        """Some rows of a table. Searching and sorting go by the model's values. Texts over `longest` are shortened.
+
+        Raises: NotFound; ConfigError for an unknown step, state, or a column that cannot be sorted by.
+        """
+        for state in states:
+            if state not in list(CellState):
+                raise ConfigError(f"There is no state '{state}'.{did_you_mean(state, CellState)}")
+        table = self.table(run_id, step)
+        query = Query(states=states, search=search, sort=sort, descending=descending, offset=offset, limit=limit)
+        page = table.results.page(query)
+        rows = list(self.merged(table, page.rows))
+        return {
+            "total": page.total,
+            "step": table.layout.step,
+            "columns": [column_of(table.layout, name, rows) for name in table.columns],
+            "counts": self._counts(table),
+            "rows": [row_of(row, longest) for row in rows],
+        }
+
+    def row(self, run_id: str, row: str, step: str = "") -> dict[str, Any]:
+        """Everything about a row: each step's prompt, raw answer, values and cost, and what people said.
+
+        Raises: NotFound.
+        """
+        table = self.table(run_id, step)
+        trail = table.results.trail(row)
+        if not trail:
+            raise NotFound(f"There is no row '{row}' in this run.")
+        steps: list[dict[str, Any]] = []
+        before: dict[str, Any] = {}
+        for cell in trail:
+            values = _values_at(cell, row)
+            new = {name: value for name, value in values.items() if before.get(name, MISSING) != value}
+            before |= values
+            steps.append(cell_of(cell, {name: value for name, value in new.items() if name != METADATA}))
+        said = self._labels.of(run_id, table.layout.kin, _lineage(row))
+        return {
+            "row": row,
+            "position": position(row),
+            "steps": steps,
+            "corrections": [label_of(label) for label in said],
+        }
+
+    def correct(
+        self, run_id: str, row: str, column: str, value: Any, *, step: str = "", note: str = "", reviewer: str = ""
+    ) -> dict[str, Any]:
+        """Put a person's value in place of the model's, which stays beside it.
+
+        Raises: NotFound; ConfigError for a column that cannot be corrected or a value that is none of its labels.
+        """
+        table, shown = self._row(run_id, row, column, step)
+        _check_value(table.layout, column, value, shown.values.get(column))
+        model = shown.original.get(column, shown.values.get(column))
+        return self._say(table, shown, column, value, _label_state(value, model), note, reviewer)
+
+    def confirm(self, run_id: str, row: str, column: str, *, step: str = "", reviewer: str = "") -> dict[str, Any]:
+        """Say that the value is right as it stands. Raises: NotFound; ConfigError."""
+        table, shown = self._row(run_id, row, column, step)
+        if column not in shown.values or shown.values[column] is None:
+            raise ConfigError(f"There is no value in '{column}' to confirm. Give one.")
+        state = LabelState.CORRECTED if column in shown.original else LabelState.CONFIRMED
+        return self._say(table, shown, column, shown.values[column], state, "", reviewer)
+
+    def undo(self, run_id: str, row: str, column: str, *, step: str = "", reviewer: str = "") -> dict[str, Any]:
+        """Put back what stood there before the last correction, as one more entry. Raises: NotFound; ConfigError."""
+        table, shown = self._row(run_id, row, column, step)
+        said = [
+            label
+            for label in self._labels.of(run_id, table.layout.kin, _lineage(row))
+            if label.column == column and table.layout.reaches(column, label.step)
+        ]
+        if not said:
+            raise ConfigError(f"Nobody corrected '{column}' in this row.")
+        model = shown.original.get(column, shown.values.get(column))
+        value = said[-1].was
+        state = LabelState.LLM_ONLY if value == model else LabelState.CORRECTED
+        return self._say(table, shown, column, value, state, "Undone.", reviewer)
+
+    def merged(
+        self, table: Table, results: Sequence[Result], labels: Mapping[str, list[LabelRecord]] | None = None
+    ) -> Iterator[Row]:
+        """Rows with what people said about them; `labels`, by row, saves looking them up again."""
+        if labels is None:
+            names = {name for result in results for name in _lineage(result.row)}
+            labels = self.labels_by_row(table, sorted(names))
+        for result in results:
+            values = {name: value for name, value in result.values.items() if name != METADATA}
+            row = Row(result.row, result.state, result.reason, result.message, values)
+            said = [label for name in _lineage(result.row) for label in labels.get(name, ())]
+            for label in sorted(said, key=lambda one: one.id):
+                _apply(row, label, table.layout)
+            yield row
+
+    def labels_by_row(self, table: Table, rows: Sequence[str] | None = None) -> dict[str, list[LabelRecord]]:
+        """What people said, by row."""
+        found: dict[str, list[LabelRecord]] = {}
+        for label in self._labels.of(table.run.id, table.layout.kin, rows):
+            found.setdefault(label.row, []).append(label)
+        return found
+
+    def _row(self, run_id: str, row: str, column: str, step: str) -> tuple[Table, Row]:
+        table = self.table(run_id, step)
+        columns = table.columns
+        if column not in columns:
+            raise ConfigError(f"There is no column '{column}' here.{did_you_mean(column, columns)}")
+        if not table.layout.may_edit(column):
+            raise ConfigError(f"'{column}' came with the data and cannot be corrected here.")
+        cell = next((cell for cell in table.results.trail(row) if cell["step"] == table.layout.step), None)
+        if cell is None:
+            raise NotFound(f"There is no row '{row}' in this run yet.")
+        values = _values_at(cell, row)
+        result = Result(row, cell["state"], values, cell["reason"], cell["message"])
+        return table, next(self.merged(table, [result]))
+
+    def _say(
+        self, table: Table, row: Row, column: str, value: Any, state: LabelState, note: str, reviewer: str
+    ) -> dict[str, Any]:
+        if len(note) > LONGEST_NOTE:
+            raise ConfigError(f"The note is longer than {LONGEST_NOTE:,} characters. Shorten it.")
+        was = row.values.get(column)
+        self._labels.add(
+            table.run.id,
+            table.layout.step,
+            row.row,
+            column,
+            value=value,
+            was=was,
+            state=state,
+            note=note.strip(),
+            reviewer=reviewer[:200],
+        )
+        return {"ok": True, "row": row.row, "column": column, "value": value, "was": was, "label_state": str(state)}
+
+    def _counts(self, table: Table) -> dict[str, int]:
+        counts = {str(state): count for state, count in table.results.counts().items()}
+        if table.results.record.fanned_out:
+            for state in (CellState.OK, CellState.NEEDS_REVIEW):
+                if counts.get(state):
+                    counts[state] = table.results.page(Query(states=(state,), limit=0)).total
+        return {"all": sum(counts.values()), **counts}
+
+
+def _apply(row: Row, label: LabelRecord, layout: Layout) -> None:
+    column = label.column
+    if not layout.reaches(column, label.step):
+        return
+    model = row.original.get(column, row.values.get(column))
+    row.values[column] = label.value
+    row.original.pop(column, None)
+    if label.value != model:
+        row.original[column] = model
+    row.label_state.pop(column, None)
+    if label.state is not LabelState.LLM_ONLY:
+        row.label_state[column] = label.state
+
+
+def _label_state(value: Any, model: Any) -> LabelState:
+    if value == LabelState.UNSURE:
+        return LabelState.UNSURE
+    if model is None:
+        return LabelState.HUMAN_ONLY
+    return LabelState.CONFIRMED if value == model else LabelState.CORRECTED
+
+
+def _check_value(layout: Layout, column: str, value: Any, shown: Any) -> None:
+    if len(orjson.dumps(value)) > LONGEST_VALUE:
+        raise ConfigError(f"The value is longer than {LONGEST_VALUE:,} characters. Shorten it.")
+    if isinstance(value, str) and isinstance(shown, str) and len(shown) > SHORTENED and value.endswith("…"):
+        raise ConfigError("The table shows this text shortened. Open the row to correct the whole text.")
+    choices = layout.choices.get(column)
+    for item in value if isinstance(value, list) else [value]:
+        if choices and item not in choices:
+            hint = did_you_mean(str(item), choices)
+            raise ConfigError(f"'{item}' is none of the labels: {', '.join(choices)}.{hint}")
+
+
+def _values_at(cell: Mapping[str, Any], row: str) -> dict[str, Any]:
+    """What a cell made of the row: of several rows that it made, the one that led here."""
+    made = cell["output"] or []
+    if len(made) <= 1:
+        return dict(made[0]) if made else {}
+    following = row[len(cell["row"]) :].strip(".").partition(".")[0]
+    index = int(following) if following.isdigit() else 0
+    return dict(made[index]) if index < len(made) else {}
+
+
+def _lineage(row: str) -> list[str]:
+    parts = row.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
