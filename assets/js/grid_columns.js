@@ -5,6 +5,7 @@ import { text } from "./words.js";
 export const MOST_COLUMNS = 60;
 const POSITION_WIDTH = 64;
 const STATE_WIDTH = 126;
+const NARROW = 170;
 const LETTER = 7.1;
 
 /** The columns to show, each with its length in letters; says which one is the main text. */
@@ -28,7 +29,13 @@ function letters(column, rows) {
 export function widths(columns, room, chosen) {
   const natural = columns.map((column) => chosen[column.name] ?? clamp(column.letters * LETTER + 28, 84, 420));
   const spare = room - POSITION_WIDTH - STATE_WIDTH - natural.reduce((sum, width) => sum + width, 0);
-  if (spare > 0) {
+  if (spare < 0) {
+    // Long texts give way before the answers are pushed out of sight.
+    const extra = columns.map((column, i) => (column.name in chosen ? 0 : Math.max(0, natural[i] - NARROW)));
+    const all = extra.reduce((sum, width) => sum + width, 0);
+    const cut = all ? Math.min(1, -spare / all) : 0;
+    extra.forEach((width, i) => (natural[i] -= width * cut));
+  } else {
     const free = columns.map((column) => (column.name in chosen || column.kind === "number" ? 0 : column.letters + 4));
     const all = free.reduce((sum, weight) => sum + weight, 0);
     free.forEach((weight, i) => (natural[i] += all ? (spare * weight) / all : 0));

@@ -230,6 +230,15 @@ def test_on_a_phone_rows_are_cards_and_a_tap_opens_one(serve: Serve, page: Page)
     assert drawer.bounding_box()["width"] == 390
 
 
+def test_long_texts_give_way_so_that_answers_stay_in_sight(serve: Serve, page: Page, run: FakeRun) -> None:
+    run.text = "A long complaint about a parcel. " * 20
+    page.set_viewport_size({"width": 900, "height": 800})
+    open_page(page, serve())
+    box = row(page, 0).locator(".sr-g-cell").last.bounding_box()
+    assert box["x"] + box["width"] <= 900
+    assert page.locator(".sr-gv").evaluate("(view) => view.scrollWidth <= view.clientWidth")
+
+
 def test_a_panel_can_send_the_grid_to_rows_in_a_state(grid: Page) -> None:
     grid.evaluate("document.dispatchEvent(new CustomEvent('sr:filter', {detail: {run: 'r1', state: 'needs_review'}}))")
     expect(row(grid, 0).locator(".sr-g-pos")).to_have_text("12")
