@@ -39,12 +39,13 @@ class RetryPolicy:
 
     def pause(self, error: ProviderError, tries: int) -> float:
         """Seconds to wait after a failed try; `tries` counts from 1."""
+        doubled = 2.0 ** min(tries - 1, 60)
         if isinstance(error, RateLimited):
             if error.retry_after is not None:
                 return min(error.retry_after, self.retry_after_ceiling) * (1 + 0.3 * random.random())
-            top = min(self.rate_base * 2.0 ** (tries - 1), self.rate_ceiling)
+            top = min(self.rate_base * doubled, self.rate_ceiling)
             return top * (0.5 + 0.5 * random.random())
-        return random.random() * min(self.transient_base * 2.0 ** (tries - 1), self.transient_ceiling)
+        return random.random() * min(self.transient_base * doubled, self.transient_ceiling)
 
 
 @dataclass

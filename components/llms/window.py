@@ -40,8 +40,8 @@ class Window:
         self._breaker_pause = BREAKER_PAUSE
         self._is_probing = False
         self._probe_is_out = False
-        self._is_halted = False
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def seconds_paused(self) -> float:
@@ -49,34 +49,28 @@ class Window:
         return max(0.0, self._paused_until - time.monotonic())
 
     async def enter(self) -> None:
-        """Wait for a place."""
-        while not self._has_place():
-            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
-            try:
-                if self.seconds_paused:
-                    await asyncio.wait([place], timeout=self.seconds_paused)
-                else:
-                    await place
-            except asyncio.CancelledError:
-                if place.done():
-                    self._wake()
-                raise
-            finally:
-                if not place.done():
-                    self._waiting.remove(place)
-            if self._is_halted:
-                raise Halted
-        self.in_flight += 1
-        self._probe_is_out = self._is_probing
+        """Wait for a place, first come first served. Raises: Halted."""
+        if not self._waiting and self._has_place():
+            self._admit()
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._wake_after_pause()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            elif not place.cancelled() and place.exception() is None:
+                self.leave()
+            raise
 
     def halt(self) -> None:
         """Send everybody who waits for a place away with Halted."""
-        self._is_halted = True
-        while self._waiting:
-            place = self._waiting.popleft()
+        waiting, self._waiting = self._waiting, deque()
+        for place in waiting:
             if not place.done():
-                place.set_result(None)
+                place.set_exception(Halted())
 
     def leave(self) -> None:
         """Give the place back."""
@@ -137,10 +131,22 @@ class Window:
             return False
         return self.in_flight < (1 if self._is_probing else int(self.limit))
 
+    def _admit(self) -> None:
+        self.in_flight += 1
+        self._probe_is_out = self._is_probing
+
     def _wake(self) -> None:
-        free = int(self.limit) - self.in_flight
-        while free > 0 and self._waiting:
+        while self._waiting and self._has_place():
             place = self._waiting.popleft()
             if not place.done():
+                self._admit()
                 place.set_result(None)
-                free -= 1
+        self._wake_after_pause()
+
+    def _wake_after_pause(self) -> None:
+        if self._waiting and self._alarm is None and self.seconds_paused:
+            self._alarm = asyncio.get_running_loop().call_later(self.seconds_paused, self._pause_is_over)
+
+    def _pause_is_over(self) -> None:
+        self._alarm = None
+        self._wake()
