@@ -10,7 +10,7 @@ from components import catalog
 from components.component import Component
 from components.errors import ConfigError, did_you_mean
 from components.pipeline.columns import ColumnCheck
-from components.pipeline.graph import MOST_STEPS, Graph, find_loop, loop_sentence
+from components.pipeline.graph import MOST_CONNECTIONS, MOST_STEPS, Graph, find_loop, loop_sentence
 from components.pipeline.problem import Problem
 from components.pipeline.routing import build_routing
 from components.pipeline.spec import PipelineSpec
@@ -43,10 +43,9 @@ def check(pipeline: PipelineSpec | Graph, *, has_dataset: bool = False, asks_sou
     `has_dataset`: rows will be given to the run. Without `asks_sources` no file is opened to learn its columns.
     """
     problems: list[Problem] = []
+    if isinstance(pipeline, PipelineSpec) and (too_many := list(_too_many(pipeline))):
+        return too_many
     outline = _outline_of(pipeline) if isinstance(pipeline, Graph) else _sketch(pipeline, problems)
-    if len(outline.after) > MOST_STEPS:
-        message = f"The pipeline has {len(outline.after):,} steps; {MOST_STEPS:,} are the most."
-        return [Problem("", "steps", message)]
     problems += _structure(outline, has_dataset)
     loop = find_loop(outline.after)
     if loop:
@@ -60,6 +59,14 @@ def check(pipeline: PipelineSpec | Graph, *, has_dataset: bool = False, asks_sou
     return sorted(dict.fromkeys(problems), key=lambda problem: place.get(problem.step, -1))
 
 
+def _too_many(spec: PipelineSpec) -> Iterator[Problem]:
+    if len(spec.steps) > MOST_STEPS:
+        yield Problem("", "steps", f"The pipeline has {len(spec.steps):,} steps; {MOST_STEPS:,} are the most.")
+    if len(spec.edges()) > MOST_CONNECTIONS:
+        message = f"The pipeline has {len(spec.edges()):,} connections; {MOST_CONNECTIONS:,} are the most."
+        yield Problem("", "connections", message)
+
+
 def _outline_of(graph: Graph) -> Outline:
     outline = Outline(steps=dict(graph.steps), classes={name: type(step) for name, step in graph.steps.items()})
     for name in graph.steps:
@@ -69,9 +76,6 @@ def _outline_of(graph: Graph) -> Outline:
 
 def _sketch(spec: PipelineSpec, problems: list[Problem]) -> Outline:
     outline = Outline()
-    if len(spec.steps) > MOST_STEPS:
-        outline.after = {str(number): [] for number in range(len(spec.steps))}
-        return outline
     for data in spec.steps:
         name = data["name"]
         if name in outline.after:

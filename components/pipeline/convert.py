@@ -32,7 +32,7 @@ def is_old(document: Mapping[str, Any]) -> bool:
 def convert(document: Mapping[str, Any]) -> tuple[PipelineSpec, list[str]]:
     """The pipeline in a file of the older library, and a sentence for each thing that could not be taken over.
 
-    A step that Stillroom does not have stays in the pipeline as a draft, so that nothing is lost.
+    A step that Stillroom does not have stays as a draft, and so do values that do not fit; `check` says so.
     """
     pipeline = _part(document, "pipeline")
     notes: list[str] = []
@@ -69,11 +69,9 @@ def _component(old: Mapping[str, Any], title: str, notes: list[str], wanted: typ
         notes.append(f"{title}: Stillroom has no component '{use}'. Choose another one in its place.")
     fields = {str(name): value for name, value in old.items() if name not in NOT_FIELDS and str(name)[:1] != "_"}
     data = {"use": use, **_fields(fields, cls, title, notes)}
-    if cls is None:
-        return data
-    if use == "LoadDataFromDicts" and "data" not in data:
+    if cls is not None and use == "LoadDataFromDicts" and "data" not in data:
         notes.append(f"{title}: the file does not hold its rows. Put them into `data`, or load them from a file.")
-    return _without_wrong_fields(data, cls, title, notes)
+    return data
 
 
 def _fields(old: Mapping[str, Any], cls: type[Component] | None, title: str, notes: list[str]) -> dict[str, Any]:
@@ -102,16 +100,6 @@ def _nested(value: Any, title: str, notes: list[str], wanted: type[Component]) -
     if isinstance(value, list):
         return [_nested(item, title, notes, wanted) for item in value]
     return _component(value, title, notes, wanted) if isinstance(value, Mapping) else value
-
-
-def _without_wrong_fields(data: dict[str, Any], cls: type[Component], title: str, notes: list[str]) -> dict[str, Any]:
-    """The data without values that the component does not take; what is missing is for the checks to say."""
-    _, faults = catalog.attempt(data, title)
-    for fault in faults:
-        name = fault.path[0] if fault.path else ""
-        if len(fault.path) == 1 and name in data and name not in ("use", "name", *component_fields(cls)):
-            notes.append(f"{fault.message} It was {_shown(data.pop(str(name)))}, and was left out.")
-    return data
 
 
 def _connections(listed: Any, names: set[str], notes: list[str]) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from components.pipeline.routing import RoutingBatchFunction
 from components.steps.step import AnyStep, GeneratorStep
 
 MOST_STEPS = 1_000
+MOST_CONNECTIONS = 5_000
 
 
 class Graph:
@@ -45,6 +46,8 @@ class Graph:
             raise ConfigError(
                 f"Step '{downstream}' is a source and makes its own rows, so '{upstream}' cannot come before it."
             )
+        if sum(map(len, self._after.values())) >= MOST_CONNECTIONS:
+            raise ConfigError(f"A pipeline can have {MOST_CONNECTIONS:,} connections at most.")
         if downstream in self._after[upstream]:
             raise ConfigError(f"'{upstream}' is connected to '{downstream}' already.")
         if upstream == downstream or upstream in self.descendants(downstream):

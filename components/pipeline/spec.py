@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from components import catalog
 from components.component import Component, component_fields, explain, is_secret
 from components.errors import ConfigError
 from components.pipeline import files
-from components.pipeline.graph import Graph, unused_name
+from components.pipeline.graph import Graph
 from components.pipeline.routing import build_routing
 from components.steps.step import AnyStep, snake_case
 
@@ -75,12 +76,14 @@ class PipelineSpec(BaseModel):
     @classmethod
     def _every_step_has_a_name(cls, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         taken = {str(step.get("name")) for step in steps}
+        numbers: dict[str, Iterator[int]] = {}
         named = []
         for step in steps:
             use, name = str(step.get("use") or ""), step.get("name")
             if not name:
-                name = unused_name(snake_case(use) or "step", taken)
-                taken.add(name)
+                stem = snake_case(use) or "step"
+                free = numbers.setdefault(stem, count())
+                name = next(f"{stem}_{number}" for number in free if f"{stem}_{number}" not in taken)
             fields = {field: value for field, value in step.items() if field not in ("use", "name")}
             named.append({"use": use, "name": str(name), **fields})
         return named

@@ -163,6 +163,11 @@ def test_too_many_steps_are_one_problem() -> None:
     assert problem.message == "The pipeline has 10,000 steps; 1,000 are the most."
 
 
+def test_too_many_connections_are_one_problem() -> None:
+    (problem,) = check(PipelineSpec(steps=[ASK], connections=[{"from": "ask_0", "to": ["ask_0"] * 200_000}]))
+    assert problem.message == "The pipeline has 200,000 connections; 5,000 are the most."
+
+
 def test_a_missing_column_suggests_the_closest_and_lists_what_is_there() -> None:
     pipeline = line(Rename(name="rename", takes="instructions"))
     (problem,) = check(pipeline.graph)
@@ -201,6 +206,13 @@ def test_dropped_and_renamed_columns_are_gone() -> None:
     assert said(check(dropped.graph)) == [("ask", "input_mappings")]
     expanded = line(ExpandColumns(columns={"instruction": "part"}), Ask(name="ask", llm=EchoLLM()))
     assert said(check(expanded.graph)) == [("ask", "input_mappings")]
+
+
+def test_columns_of_a_template_are_followed_like_others() -> None:
+    task = {"use": "TextGeneration", "name": "write", "llm": {"use": "EchoLLM"}, "template": "Say {{ instrction }}"}
+    (problem,) = check(spec_of({"use": "Numbers", "name": "load"}, task, edges="load>write"))
+    assert "Step 'write' needs the column 'instrction'" in problem.message
+    assert "Did you mean 'instruction'?" in problem.message
 
 
 def fan(join: Step, **makes: str) -> Pipeline:
