@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -67,7 +67,7 @@ class Connections:
         self._in_memory: dict[str, SecretStr] = {}
         self._records = Records(ledger, CONNECTION, "c", "connection")
 
-    def all(self) -> list[ConnectionInfo]:
+    def list(self) -> Sequence[ConnectionInfo]:
         """All connections, by name."""
         return [self._info(record) for record in sorted(self._records.all(), key=lambda record: record["name"])]
 
@@ -77,7 +77,7 @@ class Connections:
 
     def named(self, name: str) -> ConnectionInfo:
         """The connection of that name. Raises: ConfigError when there is none."""
-        known = {info.name: info for info in self.all()}
+        known = {info.name: info for info in self.list()}
         if name not in known:
             raise ConfigError(f"There is no connection named '{name}'.{did_you_mean(name, known)}")
         return known[name]
@@ -113,7 +113,7 @@ class Connections:
             "owner": "",
             "created_at": time.time(),
         }
-        if any(info.name == record["name"] for info in self.all()):
+        if any(info.name == record["name"] for info in self.list()):
             raise ConfigError(f"A connection named '{record['name']}' is there already. Give this one another name.")
         record |= self._kept(record["id"], _checked_key(key)) if key.strip() else {}
         self._records.add(record)
@@ -174,7 +174,7 @@ class Connections:
         )
 
     def _free_name(self, provider: str) -> str:
-        taken = {info.name for info in self.all()}
+        taken = {info.name for info in self.list()}
         number, name = 2, provider
         while name in taken:
             name, number = f"{provider}_{number}", number + 1

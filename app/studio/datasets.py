@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -62,7 +62,7 @@ class Datasets:
         self._ledger = ledger
         self._records = Records(ledger, DATASET, "d", "dataset")
 
-    def all(self) -> list[DatasetInfo]:
+    def list(self) -> Sequence[DatasetInfo]:
         """All data files, the newest first."""
         return [self._info(record) for record in self._records.all()]
 
@@ -108,7 +108,7 @@ class Datasets:
         if not resolved.is_relative_to(self._settings.datasets.resolve()):
             return None
         dataset_id = resolved.relative_to(self._settings.datasets.resolve()).parts[0]
-        return next((info for info in self.all() if info.id == dataset_id and info.path.resolve() == resolved), None)
+        return next((info for info in self.list() if info.id == dataset_id and info.path.resolve() == resolved), None)
 
     def delete(self, dataset_id: str) -> None:
         """Remove a data file. Raises: NotFound; RunConflict while a run reads it."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class Pipelines:
         self._datasets = datasets
         self._records = Records(ledger, PIPELINE, "p", "pipeline")
 
-    def all(self) -> list[PipelineInfo]:
+    def list(self) -> Sequence[PipelineInfo]:
         """All pipelines, the last changed first."""
         return [_info(record) for record in self._records.all(newest_by="updated_at")]
 
@@ -77,7 +78,7 @@ class Pipelines:
         """One pipeline. Raises: NotFound."""
         return _draft(self._records.get(pipeline_id))
 
-    def ready(self) -> list[ReadyPipeline]:
+    def ready(self) -> Sequence[ReadyPipeline]:
         """The pipelines that ship with Stillroom."""
         specs = [(path.stem, PipelineSpec.read(path)) for path in sorted(READY.glob("*.yaml"))]
         return [ReadyPipeline(key, spec.name or key, spec.description, _components(spec)) for key, spec in specs]
@@ -113,7 +114,7 @@ class Pipelines:
             raise ConfigError(f"{Path(path).name} could not be read: {error.strerror}.") from None
         return self.create_from_text(content, Path(path).name)
 
-    def add(self, spec: PipelineSpec, notes: list[str] | None = None) -> Draft:
+    def add(self, spec: PipelineSpec, notes: Sequence[str] = ()) -> Draft:
         """Keep a pipeline as a new draft."""
         now = time.time()
         record: Record = {
@@ -126,7 +127,7 @@ class Pipelines:
             "updated_at": now,
         }
         self._records.add(record)
-        return Draft(record["id"], spec, 1, now, list(notes or []))
+        return Draft(record["id"], spec, 1, now, list(notes))
 
     def save(self, pipeline_id: str, spec: PipelineSpec, revision: int) -> Draft:
         """Save a draft, finished or not.

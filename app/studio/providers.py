@@ -53,7 +53,7 @@ class Providers:
     def cards(self) -> list[ProviderCard]:
         """Every provider of the table, those that are ready to use first, and a last one for other servers."""
         held: dict[str, list[ConnectionInfo]] = {}
-        for info in self._connections.all():
+        for info in self._connections.list():
             held.setdefault(info.provider, []).append(info)
         cards = [self._card(known, held.get(known.id, [])) for known in PRESETS.values()]
         ready = ("key_set", "from_environment", "server_found")

@@ -58,7 +58,7 @@ class Publishing:
             lent = self._connections.vault().connection(connection)
             key = lent.key if lent else None
         else:
-            stored = [info.name for info in self._connections.all() if info.provider == "huggingface"]
+            stored = [info.name for info in self._connections.list() if info.provider == "huggingface"]
             lent = self._connections.vault().connection(stored[0]) if stored else None
             key = key_on_this_machine("HF_TOKEN") or (lent.key if lent else None)
         if key is None:

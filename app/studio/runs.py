@@ -14,10 +14,10 @@ from app.studio.errors import NotFound
 from app.studio.pipelines import Pipelines
 from app.studio.progress import Progress, moment
 from components.errors import ConfigError, RunConflict
-from components.pipeline.engine.engine import is_process_alive
 from components.pipeline.ledger import Ledger, Run
 from components.pipeline.ledger.cells import EVENT, RUN
 from components.pipeline.ledger.ledger import LEASE_SECONDS
+from components.pipeline.ledger.owner import is_process_alive
 from components.pipeline.running import RunOptions, check_cap, create_run
 from components.pipeline.spec import PipelineSpec
 from components.states import CellState, Reason, RunState
@@ -91,7 +91,7 @@ class Runs:
             raise NotFound(f"There is no run '{run_id}'. It may have been deleted.")
         return Run(**row)
 
-    def recent(self, limit: int = 100, kinds: Sequence[str] = ("run", "dry_run")) -> list[dict[str, Any]]:
+    def recent(self, limit: int = 100, kinds: Sequence[str] = ("run", "dry_run")) -> Sequence[dict[str, Any]]:
         """The newest runs, each as its line in the list shows it."""
         return self._progress.summaries(self._ledger.runs(limit=limit, kinds=kinds))
 
@@ -99,7 +99,7 @@ class Runs:
         """How far a run has come: per step, in money, in time, and what failed. Raises: NotFound."""
         return self._progress.of(self.get(run_id))
 
-    def events(self, run_id: str) -> list[dict[str, Any]]:
+    def events(self, run_id: str) -> Sequence[dict[str, Any]]:
         """What happened to a run, oldest first. Raises: NotFound."""
         self.get(run_id)
         events = self._ledger.events(run_id)

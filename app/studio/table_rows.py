@@ -57,7 +57,7 @@ def _kind(name: str, rows: Sequence[Row]) -> str:
 
 def row_of(row: Row, longest: int | None) -> dict[str, Any]:
     """A row of a page; `shortened` names the columns whose text is not whole."""
-    shortened = [] if longest is None else [name for name, value in row.values.items() if _length(value) > longest]
+    cut = [] if longest is None else [name for name, value in row.values.items() if _length(value) > longest]
     return {
         "row": row.row,
         "position": position(row.row),
@@ -65,9 +65,9 @@ def row_of(row: Row, longest: int | None) -> dict[str, Any]:
         "reason": row.reason,
         "message": row.message,
         "label_state": row.label_state,
-        "values": {name: _short(value, longest) for name, value in row.values.items()},
-        "original": {name: _short(value, longest) for name, value in row.original.items()},
-        "shortened": shortened,
+        "values": {name: shortened(value, longest) for name, value in row.values.items()},
+        "original": {name: shortened(value, longest) for name, value in row.original.items()},
+        "shortened": cut,
     }
 
 
@@ -77,7 +77,8 @@ def _length(value: Any) -> int:
     return len(orjson.dumps(value)) if isinstance(value, (list, dict)) else 0
 
 
-def _short(value: Any, longest: int | None) -> Any:
+def shortened(value: Any, longest: int | None) -> Any:
+    """A value whose text is no longer than `longest`; None leaves it whole."""
     if longest is None or _length(value) <= longest:
         return value
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
