@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 from functools import cache, partial
+from importlib import import_module
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 
 from components.component import Component, Incidental, RuntimeParameter, explain
 from components.errors import ConfigError, ReplyError, UnknownParameter, did_you_mean
+from components.llms.batch.protocol import BatchProvider
 from components.llms.gate import current_gate
 from components.llms.loop import run_in_background
 from components.llms.output import as_output, merge_outputs, nth
@@ -199,10 +201,30 @@ class LLM(Component, ABC):
             raise ConfigError(explain(model, error, self._title())) from error
         setattr(self, name, {key: getattr(checked, key) for key in merged})
 
-    def _offline_batch(self, inputs: Any, num_generations: int, kwargs: dict[str, Any]) -> list[GenerateOutput]:
+    def batch_provider(self) -> BatchProvider:
+        """Batch jobs with this model. Raises: ConfigError where it has none; CredentialError without a key."""
         raise ConfigError(
-            f"{type(self).__name__} cannot run overnight yet. Set use_offline_batch_generation to False to run it now."
+            f"{type(self).__name__} cannot run overnight. Set use_offline_batch_generation to False to run it now."
         )
+
+    def batch_requests(
+        self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Path and body of the requests for one input, just as they would be sent now; one, or one a generation."""
+        raise ConfigError(f"{type(self).__name__} cannot run overnight.")
+
+    def batch_usage(self, path: str, reply: dict[str, Any], num_generations: int) -> tuple[int, int]:
+        """Tokens read and written, as a reply counts them."""
+        return 0, 0
+
+    def batch_output(self, replies: Sequence[dict[str, Any]], num_generations: int) -> GenerateOutput:
+        """The replies to the requests of one input, as one output. Raises: ReplyError as the online call would."""
+        raise ConfigError(f"{type(self).__name__} cannot run overnight.")
+
+    def _offline_batch(self, inputs: Any, num_generations: int, kwargs: dict[str, Any]) -> list[GenerateOutput]:
+        # Jobs are kept in the ledger, which stands above models; found by name, as no model may import it.
+        offline = import_module("components.pipeline.batch.offline")
+        return cast(list[GenerateOutput], offline.generate_offline(self, inputs, num_generations, kwargs))
 
     def _checked(self, outputs: Any, inputs: Sequence[Any]) -> list[Any]:
         if not isinstance(outputs, list) or len(outputs) != len(inputs):

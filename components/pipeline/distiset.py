@@ -144,7 +144,7 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         include_script: bool = False,
         **options: Any,
     ) -> str:
-        """Publish every dataset, with a card and the pipeline; private unless you say otherwise. Returns the address."""
+        """Publish every dataset, a card and the pipeline; private unless you say otherwise. Returns the address."""
         from huggingface_hub import HfApi
 
         api = HfApi(token=token)

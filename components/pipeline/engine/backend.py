@@ -57,7 +57,7 @@ class Local:
                 outcome.prompt = _prompt_of(step, row)
             else:
                 outcome = Outcome(
-                    rows=[self._stripped(made) for made in answer.rows],
+                    rows=self.stripped(answer.rows),
                     state=answer.state,
                     reason=answer.reason,
                     message=answer.message,
@@ -102,10 +102,11 @@ class Local:
             outcomes.append(outcome)
         return outcomes
 
-    def _stripped(self, row: Row) -> Row:
+    def stripped(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows as the ledger keeps them; what happened on the way to them is kept beside them."""
         if self._keeps_metadata:
-            return row
-        return {name: value for name, value in row.items() if name != METADATA}
+            return list(rows)
+        return [{name: value for name, value in row.items() if name != METADATA} for row in rows]
 
 
 def failure(error: Exception, step: AnyStep) -> Outcome:

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,17 +10,18 @@ from functools import cached_property, partial
 from typing import Any
 
 import orjson
-import psutil
 
 from components.errors import CapReached, ProviderError, RunConflict, StillroomError
 from components.llms.gate import Budget, Gate, Halted, RetryPolicy, through
 from components.llms.loop import at_home
 from components.pipeline.engine.backend import Local
-from components.pipeline.engine.nodes import Node, node_for
+from components.pipeline.engine.batch_node import node_for
+from components.pipeline.engine.nodes import Node
 from components.pipeline.engine.recorder import Recorder
 from components.pipeline.engine.routes import Routes
 from components.pipeline.graph import Graph
 from components.pipeline.ledger import Ledger, StepRun
+from components.pipeline.ledger.owner import is_process_alive, process_name
 from components.states import RunState
 from components.steps.typing import Row
 from components.vault import Vault, lend
@@ -145,6 +144,9 @@ class Engine:
             self._set_halt(RunState.PAUSED, f"{error} The run is paused; nothing more was spent.")
         await self.checkpoint()
 
+    def batch_changed(self) -> None:
+        """Called when batch jobs of this run moved on."""
+
     async def reached_cap(self, error: CapReached) -> None:
         """Bring the run to a rest at its spending cap."""
         self._set_halt(RunState.CAPPED, str(error))
@@ -220,6 +222,8 @@ class Engine:
             await self.backend.in_thread(self._unload)
         if self._halt is not None:
             return self._halt
+        if any(node.is_parked for node in nodes.values()):
+            return RunState.WAITING_BATCH, "Waiting for batch jobs."
         failed = any(step.failed or step.expired for step in self.ledger.steps(self.run_id))
         return (RunState.DONE_WITH_FAILURES if failed else RunState.DONE), ""
 
@@ -315,19 +319,3 @@ def _raise_unless_halted(task: "asyncio.Task[Any]") -> None:
         error = real.exceptions[0] if real is not None else None
     if error is not None and not isinstance(error, Halted):
         raise error
-
-
-def process_name() -> str:
-    """This machine and process, told apart from an earlier process of the same number."""
-    return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
-
-
-def is_process_alive(owner: str) -> bool:
-    """Whether the process that holds a lease still runs; one on another machine is given the benefit of the doubt."""
-    host, pid, started, _ = owner.rsplit(":", 3)
-    if host != socket.gethostname():
-        return True
-    try:
-        return int(psutil.Process(int(pid)).create_time()) == int(started)
-    except psutil.NoSuchProcess:
-        return False

@@ -22,6 +22,8 @@ class Inbox:
     def __init__(self, predecessors: Sequence[str], capacity: int) -> None:
         self._predecessors = list(predecessors)
         self._open = set(predecessors)
+        self.is_parked = False
+        """Whether a step before waits for a batch, so that more rows will come in a later sitting."""
         self._queue: asyncio.Queue[Item | None] = asyncio.Queue(capacity)
         self._partial: dict[str, dict[str, Item]] = {}
         self.expects: Callable[[str], Sequence[str]] = lambda _row: self._predecessors
@@ -39,12 +41,13 @@ class Inbox:
             del self._partial[item.row]
             await self._queue.put(_joined(item.row, [parts[name] for name in expected]))
 
-    async def close(self, predecessor: str) -> None:
-        """Say that a step before will bring no more."""
+    async def close(self, predecessor: str, *, is_parked: bool = False) -> None:
+        """Say that a step before will bring no more, or no more for now."""
+        self.is_parked = self.is_parked or is_parked
         self._open.discard(predecessor)
         if self._open:
             return
-        for row in sorted(self._partial):
+        for row in sorted(self._partial) if not self.is_parked else ():
             parts = self._partial[row]
             absent = [name for name in self.expects(row) if name not in parts]
             names = ", ".join(f"'{name}'" for name in absent)

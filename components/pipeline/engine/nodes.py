@@ -36,6 +36,12 @@ class Node(ABC):
         self.inbox = Inbox(self.predecessors, capacity=2 * engine.concurrency)
         self.routes: Routes | None = None
         self.signature = ""
+        self.waits_for_batch = False
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether it, or a step before it, waits for a batch."""
+        return self.waits_for_batch or self.inbox.is_parked
 
     async def prepare(self) -> None:
         """Look up what is done already."""
@@ -76,7 +82,7 @@ class Node(ABC):
     async def finish(self) -> None:
         """Say that no more rows will come."""
         for successor in self.successors:
-            await successor.inbox.close(self.name)
+            await successor.inbox.close(self.name, is_parked=self.is_parked)
 
 
 class SourceNode(Node):
@@ -255,6 +261,9 @@ class TableNode(Node):
         while await self.inbox.take() is not None:
             # Its rows are read from the ledger once all are there, so the inbox is only emptied.
             await engine.checkpoint()
+        if self.inbox.is_parked:
+            await self.finish()
+            return
         inputs = [await engine.backend.in_thread(self._rows_of, name) for name in self.predecessors]
         key = cell_key(self.signature, [row for rows in inputs for row in rows])
         record = engine.step_runs[self.name]
@@ -295,15 +304,6 @@ class TableNode(Node):
 
     def _rows_of(self, step: str) -> list[Row]:
         return [row for _, _, rows in self.engine.ledger.all_outputs(self.engine.run_id, step) for row in rows]
-
-
-def node_for(engine: "Engine", step: AnyStep) -> Node:
-    """The kind of node that a step needs."""
-    if isinstance(step, GeneratorStep):
-        return SourceNode(engine, step)
-    if isinstance(step, GlobalStep):
-        return TableNode(engine, step)
-    return RowNode(engine, step)
 
 
 def _next(batches: Iterator[list[Row]]) -> list[Row] | None:

@@ -7,7 +7,7 @@ from sqlalchemy import inspect, text
 from components.pipeline.ledger.database import Database
 
 HERE = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`."""
 
 

@@ -129,3 +129,110 @@ class Event(LedgerTable, table=True):
     at: float
     kind: str
     message: str = ""
+
+
+class BatchSet(LedgerTable, table=True):
+    """Rows that were sent to a provider's batch API together: one step of a run, or one call from a script."""
+
+    __tablename__ = "batch_set"
+
+    key: str = Field(primary_key=True)
+    """Hash of the model as configured and of every prompt, so that the same work is found again."""
+    run_id: str | None = Field(default=None, index=True)
+    step: str = ""
+    model: str = ""
+    provider: str = ""
+    account: str = ""
+    """Address and fingerprint of the key that made it; never the key."""
+    llm: str = Field(sa_type=Text)
+    """The model as JSON, without keys, to collect with in another process."""
+    n: int = 0
+    num_generations: int = 1
+    state: str = "open"
+    estimate: float | None = None
+    created_at: float = 0.0
+
+
+class BatchJob(LedgerTable, table=True):
+    """One batch job at a provider: a shard of a set."""
+
+    __tablename__ = "batch_job"
+
+    key: str = Field(primary_key=True)
+    """128 random bits; also the tag by which the job is found again at the provider."""
+    set_key: str = Field(index=True, foreign_key="batch_set.key", ondelete="CASCADE")
+    attempt: int = 1
+    state: str = Field(index=True)
+    message: str = ""
+    """What a person should know or do; empty while all is well."""
+    n: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    path: str = ""
+    """The API path that its requests go to."""
+    input_file: str = ""
+    input_ref: str | None = Field(default=None, unique=True)
+    remote_id: str | None = Field(default=None, unique=True)
+    status: str = ""
+    """The provider's own word."""
+    outcome: str = ""
+    counts: str = "{}"
+    handles: str = "{}"
+    window: str = "24h"
+    estimate: float | None = None
+    cost: float = 0.0
+    cost_known: bool = True
+    created_at: float = 0.0
+    intent_at: float | None = None
+    submitted_at: float | None = None
+    ended_at: float | None = None
+    expires_at: float | None = None
+    results_expire_at: float | None = None
+    cancel_requested_at: float | None = None
+    next_poll_at: float = Field(default=0.0, index=True)
+    polls: int = 0
+    poll_errors: int = 0
+    lookups: int = 0
+    """Empty listings while looking for a batch whose creation had an unknown outcome."""
+    uploads: int = 0
+    lease_owner: str = ""
+    lease_until: float = 0.0
+
+
+class BatchRequest(LedgerTable, table=True):
+    """One request of a set, and what came of it."""
+
+    __tablename__ = "batch_request"
+    __table_args__ = (Index("batch_request_job", "job_key", "state"), Index("batch_request_row", "set_key", "row"))
+
+    set_key: str = Field(primary_key=True, foreign_key="batch_set.key", ondelete="CASCADE")
+    idx: int = Field(primary_key=True)
+    part: int = Field(default=0, primary_key=True)
+    """Which generation, where the provider gives one for each request."""
+    row: str = ""
+    """The row of the run it belongs to."""
+    cell_key: str = ""
+    state: str = "inflight"
+    """`inflight`, `ok`, `failed`, `expired` or `missing`."""
+    attempt: int = 1
+    job_key: str = ""
+    reply: bytes | None = Field(default=None, sa_type=LargeBinary)
+    http_status: int | None = None
+    code: str = ""
+    message: str = ""
+    is_retryable: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+
+
+class BatchEvent(LedgerTable, table=True):
+    """Something that happened to a batch job, for its timeline."""
+
+    __tablename__ = "batch_event"
+
+    id: int | None = Field(default=None, primary_key=True)
+    job_key: str = Field(index=True)
+    at: float
+    kind: str
+    message: str = ""

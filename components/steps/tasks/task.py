@@ -114,6 +114,11 @@ class Task(Step):
             output = await self.llm.complete(prompt, self.num_generations or 1, **self.llm.get_generation_kwargs())
         return self._read(row, view, prompt, output)
 
+    def answer_from(self, row: Row, output: GenerateOutput) -> Answer:
+        """What an output says about a row, whenever it came."""
+        view = self._view(row)
+        return self._read(row, view, self._prompt(view), output)
+
     def process(self, inputs: StepInput) -> StepOutput:
         """Ask the model about all rows at once, and yield them answered and in order.
 
