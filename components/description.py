@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from components.component import Component, component_fields, is_runtime
@@ -22,8 +24,13 @@ SAID_OF_A_PART = ("title", "description", "runtime", "incidental")
 def describe(cls: type[Component]) -> dict[str, Any]:
     """All that a gallery page, a form and a command line need to know of a component.
 
-    `inputs` and `outputs` are None where they depend on settings.
+    `inputs` and `outputs` are None where they depend on settings or data.
     """
+    return deepcopy(_described(cls))
+
+
+@cache
+def _described(cls: type[Component]) -> dict[str, Any]:
     return {
         "name": cls.__name__,
         "kind": kind_of(cls),
@@ -89,7 +96,8 @@ def _references(schema: Any) -> Iterator[str]:
 
 
 def _declared_columns(cls: type[Component], side: str) -> dict[str, bool] | None:
-    if not issubclass(cls, AnyStep):
+    # What a source makes depends on its data, and asking would open files and load large packages.
+    if not issubclass(cls, AnyStep) or (issubclass(cls, GeneratorStep) and not issubclass(cls, GeneratorTask)):
         return None
     token = pipeline_being_built.set(None)
     try:
