@@ -166,7 +166,7 @@ class Gate:
                 meter.is_paid = cell is not None
                 return output
             except (ReplyError, ProviderError) as error:
-                window.failed(error)
+                window.failed(error, is_repeat=patience.has_tried)
                 if isinstance(error, ReplyError) or error.statistics or error.may_be_paid:
                     spent = _count(error.statistics, price, meter, most)
                     meter.is_paid = cell is not None
@@ -230,6 +230,11 @@ class _Patience:
         self.tries = 0
         self.slowdowns = 0
         self.slowed_since = 0.0
+
+    @property
+    def has_tried(self) -> bool:
+        """Whether a try has failed already."""
+        return self.tries + self.slowdowns > 0
 
     def pause_after(self, error: ReplyError | ProviderError) -> float | None:
         """Seconds until the next try; None when there should be none."""

@@ -90,11 +90,14 @@ class Window:
             step = max(1.0, self.limit * GROWTH) if self._was_limited else self.limit
             self.limit = min(self.ceiling, self.limit + step)
 
-    def failed(self, error: Exception) -> None:
-        """A call failed. A request or an answer that was refused is an answer all the same."""
+    def failed(self, error: Exception, *, is_repeat: bool = False) -> None:
+        """A call failed. A request or an answer that was refused is an answer all the same.
+
+        A call that `is_repeat` says little about the provider: a few rows that always fail are no outage.
+        """
         self._clean = 0
         if isinstance(error, ProviderDown):
-            self._was_down()
+            self._was_down(is_repeat)
             return
         self._outcomes.append(True)
         self._is_probing = False
@@ -105,11 +108,13 @@ class Window:
                 self._shrunk_at = now
                 self.limit = max(1.0, self.limit * SHRINK)
 
-    def _was_down(self) -> None:
+    def _was_down(self, is_repeat: bool) -> None:
         if self._is_probing:
             # Calls that were out already when the breaker opened say nothing about how things are now.
             if self._probe_is_out:
                 self._open_breaker()
+            return
+        if is_repeat:
             return
         self._outcomes.append(False)
         if len(self._outcomes) == BREAKER_SAMPLE and self._outcomes.count(False) * 2 >= BREAKER_SAMPLE:
