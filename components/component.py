@@ -53,6 +53,8 @@ class Component(BaseModel):
         validate_default=True,
         arbitrary_types_allowed=True,
         protected_namespaces=(),
+        # What was given may be a key, and errors are printed and logged.
+        hide_input_in_errors=True,
     )
 
     category: ClassVar[str] = ""
@@ -221,7 +223,10 @@ def explain(cls: type[BaseModel], error: ValidationError, title: str = "") -> st
             sentences.append(f"{name} needs a value for '{path}'.")
         else:
             reason = str(problem["msg"]).removeprefix("Value error, ")
-            sentences.append(f"{name}: '{path}' {reason[:1].lower()}{reason[1:]}." if path else f"{name}: {reason}.")
+            if path:
+                sentences.append(f"{name}: '{path}' {reason[:1].lower()}{reason[1:]}.")
+            else:
+                sentences.append(f"{reason}." if reason.startswith(name) else f"{name}: {reason}.")
     return " ".join(sentence.replace("..", ".").replace("?.", "?") for sentence in sentences)
 
 
@@ -229,7 +234,7 @@ def _kind_of(error: ValidationError) -> type[ConfigError]:
     """The class that says most: that of the one thing that is wrong, where it has a class of its own."""
     problems = error.errors()
     cause = problems[0].get("ctx", {}).get("error") if len(problems) == 1 else None
-    return TemplateError if isinstance(cause, TemplateError) else ConfigError
+    return type(cause) if isinstance(cause, (TemplateError, UnknownParameter)) else ConfigError
 
 
 @cache

@@ -67,10 +67,8 @@ def text_body(model: str, prompt: str, **rest: Any) -> dict[str, Any]:
     return {"model": model, "prompt": prompt} | body
 
 
-def refused_by_reasoning(options: Mapping[str, Any]) -> list[str]:
-    """The options set to something else than their default that a reasoning model would refuse."""
-    if options.get("reasoning_effort") == "none":
-        return []
+def missed_by_reasoning(options: Mapping[str, Any]) -> list[str]:
+    """The options that a reasoning model refuses and that were set to something else than their default."""
     return [
         name for name in REFUSED_BY_REASONING if options.get(name) is not None and options[name] != DEFAULTS.get(name)
     ]

@@ -37,9 +37,9 @@ class CompatibleLLM(RemoteLLM):
         preset, habits = self.endpoint.site.preset, self.habits
         thinks = chat.is_reasoning(self.model_name)
         refused = habits.refused
-        if thinks and (dropped := chat.refused_by_reasoning(question.options)):
-            habits.warn(dropped)
-            refused = refused.union(dropped)
+        if thinks and question.options.get("reasoning_effort") != "none":
+            habits.warn(chat.missed_by_reasoning(question.options))
+            refused = refused.union(chat.REFUSED_BY_REASONING)
         tokens_field = "max_completion_tokens" if thinks else preset.max_tokens_field
         settings: dict[str, Any] = {
             "n": count,

@@ -40,9 +40,10 @@ KEY_REFUSED = re.compile(
     re.IGNORECASE,
 )
 NO_MODEL = re.compile(
-    r"model_not_found|model[^.]{0,120}(?:does not exist|doesn't exist|not found|not exist|is not supported by any|"
-    r"not available|decommissioned|deprecated|is not a valid model)|is not a valid model|invalid model|unknown model"
-    r"|no endpoints found|deploymentnotfound|no such model|unable to access model|model_not_supported",
+    r"model_not_found|not_found_error model:|deploymentnotfound|no endpoints found|unable to access model"
+    r"|is not a valid model|invalid model|unknown model|no such model|model_not_supported"
+    r"|model[^.]{0,120}(?:does not exist|doesn't exist|not found|not exist|is not supported by any|not available"
+    r"|decommissioned|deprecated)",
     re.IGNORECASE,
 )
 TOO_LONG = re.compile(

@@ -129,7 +129,7 @@ def _json(raw: bytes) -> Any:
 def _no_json(raw: bytes, kind: str, url: str, provider: str) -> ProviderError:
     if kind == "text/html" or raw[:64].lstrip().startswith(b"<"):
         return WrongAddress(f"A web page answers at {_place(url)}, not a model. Check base_url.", provider=provider)
-    return ProviderDown(f"{provider} sent a reply that is not whole JSON.", provider=provider)
+    return _perhaps_paid(ProviderDown(f"{provider} sent a reply that is not whole JSON.", provider=provider))
 
 
 def _broken(
@@ -141,7 +141,8 @@ def _broken(
         case aiohttp.ConnectionTimeoutError():
             return ProviderTimeout(f"{place} took no connection within {connect:g} seconds.", provider=provider)
         case TimeoutError():
-            return ProviderTimeout(f"{provider} did not answer within {timeout:g} seconds.", provider=provider)
+            late = ProviderTimeout(f"{provider} did not answer within {timeout:g} seconds.", provider=provider)
+            return _perhaps_paid(late)
         case aiohttp.ClientConnectorDNSError():
             text = f"The name in {place} cannot be found. Check base_url and the network."
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
@@ -156,7 +157,13 @@ def _broken(
             text = f"{place} answers, but not in HTTP. Check base_url."
         case _:
             text = f"{provider} broke the connection off before the answer was whole."
+            return _perhaps_paid(ProviderDown(text, provider=provider))
     return ProviderDown(text, provider=provider)
+
+
+def _perhaps_paid(error: ProviderError) -> ProviderError:
+    error.may_be_paid = True
+    return error
 
 
 def _place(url: str) -> str:
