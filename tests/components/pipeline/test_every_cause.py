@@ -19,7 +19,7 @@ from tests.servers.openai_server import OpenAIServer
 ROWS = 200
 EACH = ROWS // 20
 POLICY = RetryPolicy(
-    attempts=3, transient_base=0.01, transient_ceiling=0.02, rate_base=0.01, rate_ceiling=0.02, rate_patience=0.1
+    attempts=2, transient_base=0.01, transient_ceiling=0.02, rate_base=0.01, rate_ceiling=0.02, rate_patience=0.1
 )
 CAUSES = {
     Reason.RATE_LIMIT: Fault.RATE_LIMIT_BARE,
@@ -55,7 +55,7 @@ def test_every_row_is_accounted_for_with_its_cause(ledger):
     with OpenAIServer(reply=reply, tag_pattern=r"row-\d+") as server:
         graph = Graph()
         graph.add(LoadDataFromDicts(name="load", data=[{"text": f"row-{n} of the table"} for n in range(ROWS)]))
-        llm = OpenAILLM(model="test", base_url=server.base_url, timeout=0.5)
+        llm = OpenAILLM(model="test", base_url=server.base_url, timeout=3.0)
         graph.add(TextClassification(name="label", llm=llm, available_labels=["north", "south"]))
         graph.connect("load", "label")
         run_id = create_run(ledger, graph, PipelineSpec.of(graph, "causes"), RunOptions())
