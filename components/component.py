@@ -62,7 +62,7 @@ class Component(BaseModel):
     source: ClassVar[str] = ""
     """The paper or the documentation it follows."""
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         try:
             super().__init__(**fields)
         except ValidationError as error:
