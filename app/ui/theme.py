@@ -6,7 +6,8 @@ import gradio as gr
 
 from app.ui.assets import asset_url
 
-STYLESHEETS: Final = tuple(f"css/{name}.css" for name in ("app", "widgets", "parts", "steps", "run", "grid"))
+SHEETS: Final = ("app", "widgets", "parts", "steps", "run", "grid", "build", "pages")
+STYLESHEETS: Final = tuple(f"css/{name}.css" for name in SHEETS)
 
 _SAGE = gr.themes.Color(
     name="sage",

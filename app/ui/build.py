@@ -1,0 +1,123 @@
+"""The Build page: the steps of a pipeline as cards, the form of the chosen one beside them, the last preview below."""
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from app.studio import Studio
+from app.ui.build_run import RunControls
+from app.ui.chips import cost_chip
+from app.ui.desk import ASK, EDIT, Desk, saved_html, told
+from app.ui.edits import move_step, remove_step, with_name
+from app.ui.inspector import inspector
+from app.ui.module import step_cards
+from app.ui.shell import page_shell
+from app.ui.workbench import Chosen, Workbench
+from components.errors import StillroomError
+
+NOTHING_OPEN = (
+    '<div class="sr-empty"><h2>No pipeline is open</h2><p>Begin with one of the cards on the Home page, '
+    'or with a ready pipeline.</p><a class="sr-button sr-primary" href="./">Go to Home</a></div>'
+)
+
+
+def build_page(studio: Studio, demo: gr.Blocks) -> None:
+    """Lay out the page; `?pipeline=` in its address says which pipeline it opens, else the one changed last."""
+    bench, chosen = gr.State(None), gr.State(Chosen())
+    with page_shell("build", "Build") as shell:
+        with shell.actions:
+            name = gr.Textbox(
+                "", label="Pipeline name", show_label=False, container=False, max_lines=1, elem_classes="sr-name"
+            )
+            saved = gr.HTML(saved_html(""), padding=False, elem_classes="sr-saved")
+            cost = gr.HTML(cost_chip("…"), padding=False, elem_classes="sr-cost-place")
+            check = gr.Button("Check", elem_id="check")
+            preview = gr.Button("Preview 5", elem_id="preview-button")
+            run = gr.Button("Run", variant="primary", elem_id="run-button")
+        nothing = gr.HTML(NOTHING_OPEN, visible=False, padding=False)
+        with gr.Row(elem_classes="sr-bench") as table:
+            with gr.Column(elem_classes="sr-column"):
+                cards = step_cards()
+                desk = Desk(studio, bench, chosen, cards, saved, cost)
+                controls = RunControls(desk)
+            with gr.Column(elem_classes="sr-inspector", elem_id="inspector"):
+                inspector(desk)
+    controls.wire(check, preview, run)
+    _wire_cards(desk)
+    _wire_name(desk, name)
+
+    def opened(request: gr.Request) -> Any:
+        wanted = dict(request.query_params).get("pipeline", "")
+        try:
+            found = _open(studio, str(wanted))
+        except StillroomError as error:
+            return {nothing: gr.update(value=_missing(error.message), visible=True), table: gr.update(visible=False)}
+        if found is None:
+            return {nothing: gr.update(visible=True), table: gr.update(visible=False)}
+        names = found.spec.step_names()
+        first = Chosen(names[0] if names else "", turn=1)
+        return desk.after_edit(found, first) | {
+            bench: found,
+            chosen: first,
+            name: gr.update(value=found.spec.name),
+            saved: gr.update(value=saved_html("Saved")),
+        }
+
+    parts = [bench, chosen, cards, saved, name, nothing, table]
+    demo.load(opened, None, parts, **ASK).then(desk.price, bench, cost, **ASK).then(
+        controls.last_preview, bench, controls.preview_parts, **ASK
+    )
+
+
+def _wire_cards(desk: Desk) -> None:
+    shared = {"inputs": [desk.bench, desk.chosen], "outputs": desk.parts} | EDIT
+
+    def select(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
+        return _choose(desk, bench, Chosen(str(event.name), chosen.shows_all, None, chosen.turn + 1))
+
+    def add(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
+        return _choose(desk, bench, Chosen("", chosen.shows_all, int(event.index), chosen.turn + 1))
+
+    def move(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
+        bench.change(lambda spec: move_step(spec, str(event.name), int(event.by)))
+        return _choose(desk, bench, Chosen(chosen.step, chosen.shows_all, chosen.adds_at, chosen.turn + 1))
+
+    def remove(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
+        names = bench.spec.step_names()
+        at = names.index(str(event.name))
+        bench.change(lambda spec: remove_step(spec, str(event.name)))
+        left = bench.spec.step_names()
+        kept = chosen.step if chosen.step in left else next(iter(left[max(0, at - 1) :] or left), "")
+        return _choose(desk, bench, Chosen(kept, chosen.shows_all, None, chosen.turn + 1))
+
+    desk.cards.step_select(told(select), **shared)
+    desk.cards.step_add(told(add), **shared)
+    for event, handler in ((desk.cards.step_move, move), (desk.cards.step_remove, remove)):
+        event(told(handler), **shared).then(desk.price, desk.bench, desk.cost, **ASK)
+
+
+def _wire_name(desk: Desk, name: gr.Textbox) -> None:
+    def rename(bench: Workbench | None, words: str) -> Any:
+        if bench is None or not words.strip():
+            return {name: gr.update(value=bench.spec.name if bench else "")}
+        bench.change(lambda spec: with_name(spec, words))
+        return {desk.saved: gr.update(value=saved_html("Saved"))}
+
+    gr.on([name.blur, name.submit], told(rename), [desk.bench, name], [name, desk.saved], **EDIT)
+
+
+def _choose(desk: Desk, bench: Workbench, chosen: Chosen) -> Any:
+    return desk.after_edit(bench, chosen) | {desk.chosen: chosen}
+
+
+def _open(studio: Studio, wanted: str) -> Workbench | None:
+    if wanted:
+        return Workbench(studio, wanted)
+    known = studio.pipelines.list()
+    return Workbench(studio, known[0].id) if known else None
+
+
+def _missing(message: str) -> str:
+    words = f"<h2>It is not here</h2><p>{html.escape(message)}</p>"
+    return f'<div class="sr-empty">{words}<a class="sr-button" href="./">Go to Home</a></div>'

@@ -1,0 +1,180 @@
+"""Check, preview and run: what the three buttons of the Build page do."""
+
+from typing import Any, Final
+
+import gradio as gr
+
+from app.studio.estimates import Estimate
+from app.ui.desk import ASK, EDIT, Desk, told
+from app.ui.module import go, module
+from app.ui.workbench import Chosen, Workbench
+from components.errors import ConfigError, StillroomError
+from components.pipeline.problem import Problem
+
+PREVIEWED: Final = 5
+LOOK_SECONDS: Final = 0.7
+
+
+class RunControls:
+    """What the buttons show below the cards."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.studio = desk, desk.studio
+        self.found = module("problems", events=["problem_open"])
+        self.preview = module("preview")
+        self.dialog = module("run_dialog", events=["run_price", "run_confirm"])
+        self.go = go()
+        self.clock = gr.Timer(LOOK_SECONDS, active=False)
+        self.preview_id = gr.State("")
+        self.turn = gr.State(0)
+        """Counts the times that the dialog was opened."""
+        self.preview_parts = [self.preview, self.clock, self.preview_id]
+
+    def wire(self, check: gr.Button, preview: gr.Button, run: gr.Button) -> None:
+        """Connect the buttons of the header."""
+        desk, dialog = self.desk, self.dialog
+        check.click(told(self.check), desk.bench, self.found, **EDIT)
+        preview.click(told(self.start_preview), desk.bench, [*self.preview_parts, self.found], **EDIT)
+        self.clock.tick(told(self.look), self.preview_id, self.preview_parts, **ASK)
+        run.click(told(self.ask), [desk.bench, self.turn], [dialog, self.turn, self.found], **EDIT)
+        dialog.run_price(told(self.price), [desk.bench, self.turn], dialog, **ASK)
+        dialog.run_confirm(told(self.start), [desk.bench, self.turn], [dialog, self.go], **EDIT)
+        self.found.problem_open(told(self.show), [desk.bench, desk.chosen], desk.parts, **EDIT)
+
+    def check(self, bench: Workbench | None) -> Any:
+        """Say what is wrong, or that all is well."""
+        return gr.skip() if bench is None else gr.update(value=_findings(bench.problems(asks_sources=True)))
+
+    def start_preview(self, bench: Workbench | None) -> Any:
+        """Send the first rows through the real engine."""
+        faults = self._faults(bench)
+        if bench is None or faults:
+            return faults or gr.skip()
+        run_id = self.studio.previews.start(bench.spec, rows=PREVIEWED, pipeline_id=bench.id)
+        return self.look(run_id) | {self.found: gr.update(value={"sentence": ""})}
+
+    def last_preview(self, bench: Workbench | None) -> Any:
+        """The last preview of the pipeline, as after a reload."""
+        runs = self.studio.runs.recent(50, kinds=("preview",)) if bench is not None else []
+        last = next((run["id"] for run in runs if bench and run["pipeline_id"] == bench.id), "")
+        return self.look(last)
+
+    def look(self, run_id: str) -> Any:
+        """What the preview has by now; the clock ticks until it is done."""
+        if not run_id:
+            return gr.skip()
+        result = self.studio.previews.result(run_id)
+        ticks = gr.update(active=not result["is_done"])
+        return {self.preview: gr.update(value=result), self.clock: ticks, self.preview_id: run_id}
+
+    def ask(self, bench: Workbench | None, turn: int) -> Any:
+        """Open the dialog with what the run will take."""
+        faults = self._faults(bench)
+        if bench is None or faults:
+            return faults or gr.skip()
+        return {self.dialog: self._offered(bench, turn + 1), self.turn: turn + 1}
+
+    def price(self, bench: Workbench, turn: int, event: gr.EventData) -> Any:
+        """What fewer rows will take."""
+        try:
+            return self._offered(bench, turn, _whole(event.rows, "Rows"))
+        except StillroomError as error:
+            return self._offered(bench, turn, error=error.message)
+
+    def start(self, bench: Workbench, turn: int, event: gr.EventData) -> Any:
+        """Start the run, and go to its page."""
+        rows = None
+        try:
+            rows = _whole(event.rows, "Rows")
+            run_id = self.studio.runs.start(
+                bench.spec,
+                pipeline_id=bench.id,
+                cap=_amount(event.cap),
+                concurrency=_whole(event.concurrency, "Calls in flight"),
+                row_limit=rows,
+            )
+        except StillroomError as error:
+            return {self.dialog: self._offered(bench, turn, rows, error.message)}
+        return {self.go: gr.update(value={"to": f"run?id={run_id}"})}
+
+    def show(self, bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
+        """Open the form of the step that a problem is about."""
+        chosen = Chosen(str(event.step), chosen.shows_all, None, chosen.turn + 1)
+        return self.desk.after_edit(bench, chosen) | {self.desk.chosen: chosen}
+
+    def _faults(self, bench: Workbench | None) -> dict[Any, Any]:
+        """What keeps the pipeline from running, as an update; empty where nothing does."""
+        problems = bench.problems(asks_sources=True) if bench is not None else []
+        return {self.found: gr.update(value=_findings(problems))} if _errors(problems) else {}
+
+    def _offered(self, bench: Workbench, turn: int, rows: int | None = None, error: str = "") -> Any:
+        concurrency = self.studio.settings.concurrency
+        estimate = self.studio.estimates.estimate(bench.spec, rows=rows, concurrency=concurrency)
+        cap = estimate.suggested_cap
+        offer = {
+            "turn": turn,
+            "facts": _facts(estimate),
+            "cap": "" if cap is None else f"{cap:.2f}",
+            "is_free": estimate.is_free,
+            "concurrency": concurrency,
+            "button": "Start the run",
+            "error": error,
+        }
+        return gr.update(value=offer)
+
+
+def _errors(problems: list[Problem]) -> list[Problem]:
+    return [problem for problem in problems if problem.severity == "error"]
+
+
+def _findings(problems: list[Problem]) -> dict[str, Any]:
+    count = len(_errors(problems))
+    ready = "Everything is in order. The pipeline can run."
+    sentence = ready if not count else f"{count} thing{'s' if count > 1 else ''} to put right before this can run."
+    lines = [{"step": one.step, "message": one.message, "severity": one.severity} for one in problems]
+    return {"sentence": sentence, "problems": lines}
+
+
+def _facts(estimate: Estimate) -> list[tuple[str, str]]:
+    facts = [("Rows", "unknown until they are read" if estimate.rows is None else f"{estimate.rows:,}")]
+    facts.append(("Calls", "unknown" if estimate.calls is None else f"{estimate.calls:,}"))
+    if estimate.tokens is not None and estimate.calls:
+        facts.append(("Tokens", f"{estimate.tokens.low:,.0f} to {estimate.tokens.high:,.0f}"))
+    facts.append(("Price", _price(estimate)))
+    return facts
+
+
+def _price(estimate: Estimate) -> str:
+    if estimate.is_free:
+        return "free"
+    if estimate.cost is None:
+        return "unknown, as nobody knows what this model costs"
+    how = {"measured": "measured in earlier calls", "guessed": "guessed from the length of the prompts"}
+    words = f"{_money(estimate.cost.low)} to {_money(estimate.cost.high)}"
+    return f"{words}, {how[estimate.basis]}" if estimate.basis in how else words
+
+
+def _money(amount: float) -> str:
+    return "under $0.01" if 0 < amount < 0.005 else f"${amount:,.2f}"
+
+
+def _whole(words: Any, name: str) -> int | None:
+    text = str(words or "").replace(",", "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{name}: type a whole number, 1 or more, or leave it empty.")
+    return int(text)
+
+
+def _amount(words: Any) -> float | None:
+    text = str(words or "").replace("$", "").replace(",", "").strip()
+    if not text:
+        return None
+    try:
+        amount = float(text)
+    except ValueError:
+        raise ConfigError("The cap is an amount in US dollars, such as 2.50. Leave it empty for none.") from None
+    if not 0 < amount < 1_000_000:
+        raise ConfigError("The cap must be more than 0.")
+    return amount

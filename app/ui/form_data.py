@@ -1,0 +1,71 @@
+"""Choosing the data of a source: a file that was added, one that is dropped here, or the sample."""
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from app.studio.datasets import DatasetInfo
+from app.ui.data_table import table_of
+from app.ui.desk import ASK, EDIT, say, told
+from app.ui.edits import replace_step
+from app.ui.form_fields import Field
+from app.ui.form_values import UNSET, to_widget, value_at, with_value
+from app.ui.form_widgets import Around, widget
+from app.ui.guesses import with_guesses
+from app.ui.module import module
+from app.ui.workbench import Chosen, Workbench
+from components.errors import StillroomError
+from components.pipeline.spec import PipelineSpec
+
+if TYPE_CHECKING:
+    from app.ui.form import StepForm
+
+ENDINGS = [".csv", ".tsv", ".txt", ".xlsx", ".json", ".jsonl", ".ndjson", ".parquet"]
+FORMATS = "CSV, TSV, XLSX, JSON, JSON Lines or Parquet"
+
+
+def data_picker(form: "StepForm", field: Field) -> None:
+    """The file of a source, with its first rows; a file that is dropped is added and chosen at once."""
+    datasets = form.desk.studio.datasets
+    path = value_at(form.data, field.path)
+    known = [(f"{info.name} · {info.n_rows:,} rows", str(info.path)) for info in datasets.list()]
+    if known or path is not UNSET:
+        around = Around(form.columns.reaching, known)
+        form.adopt(*widget(field, path, around))
+    upload = gr.File(label="Add a file", file_types=ENDINGS, height=132, elem_id="data-upload")
+    sample = gr.Button("Use the sample tickets", size="sm", elem_id="use-sample")
+    shown = to_widget(field, path)
+    info = datasets.at(shown) if isinstance(shown, str) and shown else None
+    if info is not None:
+        table = table_of(form.desk.studio, info.id, rows=6)
+        module("data_table", table)
+
+    def choose(bench: Workbench, chosen: Chosen, info: DatasetInfo) -> Any:
+        def edit(spec: PipelineSpec) -> PipelineSpec:
+            data = with_value(spec.step(form.step), field.path, str(info.path))
+            # What was detected for the file before says nothing about this one.
+            for name in ("filetype", "encoding", "delimiter"):
+                data = with_value(data, (name,), UNSET) if name in data else data
+            return with_guesses(replace_step(spec, form.step, data), datasets, info)
+
+        bench.change(edit)
+        return form.updates(redraws=True)
+
+    def added(bench: Workbench, chosen: Chosen, path: str | None) -> Any:
+        if not path:
+            return gr.skip()
+        try:
+            return choose(bench, chosen, datasets.add(path))
+        except StillroomError as error:
+            say(error.message)
+            return {upload: gr.update(value=None)}
+
+    def sampled(bench: Workbench, chosen: Chosen) -> Any:
+        return choose(bench, chosen, datasets.add_sample())
+
+    desk = form.desk
+    parts = [*desk.parts, form.errors]
+    upload.upload(told(added), [desk.bench, desk.chosen, upload], [*parts, upload], **EDIT).then(
+        desk.price, desk.bench, desk.cost, **ASK
+    )
+    sample.click(told(sampled), [desk.bench, desk.chosen], parts, **EDIT).then(desk.price, desk.bench, desk.cost, **ASK)

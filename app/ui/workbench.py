@@ -1,0 +1,55 @@
+"""The pipeline that is open in one window: every change is saved at once, in the order in which it was made."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.studio import Studio
+from app.ui.columns import StepColumns, columns_of
+from components.pipeline.problem import Problem
+from components.pipeline.spec import PipelineSpec
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the inspector shows; `turn` counts up when its form has to be made anew."""
+
+    step: str = ""
+    shows_all: bool = False
+    adds_at: int | None = None
+    """Where a step is to be added, while the palette is open."""
+    turn: int = 0
+
+
+class Workbench:
+    """Holds the draft and its revision, so that another window's changes are never overwritten unseen."""
+
+    def __init__(self, studio: Studio, pipeline_id: str) -> None:
+        draft = studio.pipelines.get(pipeline_id)
+        self._studio = studio
+        self._lock = threading.RLock()
+        self.id = draft.id
+        self.spec = draft.spec
+        self.revision = draft.revision
+        self.notes = list(draft.notes)
+
+    def change(self, edit: Callable[[PipelineSpec], PipelineSpec]) -> bool:
+        """Make and save a change; False when it changed nothing.
+
+        Raises: EditConflict when another window saved meanwhile; ConfigError when the edit makes no sense.
+        """
+        with self._lock:
+            spec = edit(self.spec)
+            if spec == self.spec:
+                return False
+            draft = self._studio.pipelines.save(self.id, spec, self.revision)
+            self.spec, self.revision = draft.spec, draft.revision
+            return True
+
+    def problems(self, *, asks_sources: bool = False) -> list[Problem]:
+        """Everything wrong with the pipeline as it stands."""
+        return self._studio.checks.check(self.spec, asks_sources=asks_sources)
+
+    def columns(self) -> dict[str, StepColumns]:
+        """The columns around every step."""
+        return columns_of(self.spec, self._studio.datasets)

@@ -1,0 +1,72 @@
+// The page of a run: how far it is, its rows, and its results as files.
+
+import { root } from "./api.js";
+import { el } from "./dom.js";
+import { mount as mountGrid } from "./grid.js";
+import { meet } from "./mount.js";
+import { exportMenu } from "./run_export.js";
+import { mount as mountRun } from "./run.js";
+
+/** Shows the run that ?id= of the page names. */
+export function mount(target) {
+  const { host } = meet(target, "sr-run-page");
+  const { server } = target;
+  const query = new URLSearchParams(location.search);
+  const id = query.get("id") ?? query.get("run") ?? "";
+  if (!id) return nothing(host);
+  const panel = el("div", "sr-run", "", host);
+  panel.dataset.run = id;
+  const bar = el("div", "sr-run-bar", "", host);
+  const chooser = stepChooser(bar);
+  const pipeline = el("a", "sr-button", "Open its pipeline", bar);
+  pipeline.hidden = true;
+  bar.append(exportMenu(id, server, () => chooser.value));
+  const grid = el("div", "sr-grid", "", host);
+  grid.dataset.run = id;
+  const listeners = new AbortController();
+  host.stillroomEnd = () => listeners.abort();
+  document.addEventListener("sr:run", ({ detail }) => detail.id === id && heard(detail), { signal: listeners.signal });
+  chooser.addEventListener("change", () => {
+    grid.dataset.step = chooser.value;
+    mountGrid(grid);
+  });
+  mountRun(panel);
+  mountGrid(grid);
+  host.dataset.ready = "1";
+
+  function heard(run) {
+    const title = document.querySelector(".sr-title");
+    if (title && title.textContent !== run.name) title.textContent = run.name || "Run";
+    document.title = `${run.name || "Run"} · Stillroom`;
+    if (run.pipeline_id) {
+      pipeline.hidden = false;
+      pipeline.href = `${root()}/build?pipeline=${encodeURIComponent(run.pipeline_id)}`;
+    }
+    fillSteps(chooser, run.steps);
+  }
+}
+
+function stepChooser(bar) {
+  const label = el("label", "sr-step-choice", "", bar);
+  el("span", "sr-note", "Rows after", label);
+  const field = el("select", "sr-input", "", label);
+  label.hidden = true;
+  return field;
+}
+
+// The last step is what people came for; the others are there to look into.
+function fillSteps(field, steps) {
+  if (field.options.length === steps.length) return;
+  field.replaceChildren();
+  for (const step of steps) el("option", "", step.name, field).value = step.name;
+  field.value = steps.at(-1)?.name ?? "";
+  field.parentElement.hidden = steps.length < 2;
+}
+
+function nothing(host) {
+  const box = el("div", "sr-empty", "", host);
+  el("h2", "", "Which run?", box);
+  el("p", "", "The address of this page names no run.", box);
+  el("a", "sr-button", "See all runs", box).href = `${root()}/runs`;
+  host.dataset.ready = "1";
+}
