@@ -56,8 +56,10 @@ class StrictJson:
             raise self._too_deep() from error
         has_half_characters = _SURROGATE_ESCAPE.search(text, start, end) is not None
         may_be_deep = text.count("[", start, end) + text.count("{", start, end) > self._depth
-        if self._found_unfit or has_half_characters or may_be_deep:
-            self._inspect(value, "", 1)
+        if may_be_deep:
+            self._refuse_deep(value)
+        if self._found_unfit or has_half_characters:
+            _refuse_unfit(value, "")
         return value, end
 
     def _float(self, written: str) -> float | _Unfit:
@@ -76,22 +78,16 @@ class StrictJson:
         self._found_unfit = True
         return _Unfit(shown(written), advice)
 
-    def _inspect(self, value: Any, field: str, depth: int) -> None:
-        if isinstance(value, (dict, list)) and depth > self._depth:
-            raise self._too_deep()
-        if isinstance(value, dict):
-            for key, item in value.items():
-                self._inspect(key, field, depth)
-                self._inspect(item, f"{field}.{key}" if field else key, depth + 1)
-        elif isinstance(value, list):
-            for position, item in enumerate(value):
-                self._inspect(item, f"{field}[{position}]", depth + 1)
-        elif isinstance(value, _Unfit):
-            raise JsonProblem(f"{value.written} in field '{shown(field)}' {value.advice}")
-        elif isinstance(value, str) and (half := _SURROGATE.search(value)):
-            raise JsonProblem(
-                f"\\u{ord(half[0]):04x} in field '{shown(field)}' is half of a character. Write the whole character"
+    def _refuse_deep(self, value: Any) -> None:
+        level = [value]
+        for _ in range(self._depth):
+            children = (
+                child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent)
             )
+            level = [child for child in children if isinstance(child, (dict, list))]
+            if not level:
+                return
+        raise self._too_deep()
 
     def _too_deep(self) -> JsonProblem:
         return JsonProblem(f"lists and objects are nested deeper than {self._depth} levels. Flatten them")
@@ -112,3 +108,19 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise JsonProblem(f"the key '{shown(key)}' is there twice. Keep one of them")
             seen.add(key)
     return found
+
+
+def _refuse_unfit(value: Any, field: str) -> None:
+    """Raise for the first value that cannot be kept, naming its field."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_unfit(key, field)
+            _refuse_unfit(item, f"{field}.{key}" if field else key)
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            _refuse_unfit(item, f"{field}[{position}]")
+    elif isinstance(value, _Unfit):
+        raise JsonProblem(f"{value.written} in field '{shown(field)}' {value.advice}")
+    elif isinstance(value, str) and (half := _SURROGATE.search(value)):
+        code = f"\\u{ord(half[0]):04x}"
+        raise JsonProblem(f"{code} in field '{shown(field)}' is half of a character. Write the whole character")

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from components.steps.load.files.delimited import open_delimited
-from components.steps.load.files.detect import PACKED_TYPES, checked_filetype, packed_type, text_type
+from components.steps.load.files.detect import FILE_SUFFIXES, PACKED_TYPES, checked_filetype, packed_type, text_type
 from components.steps.load.files.json_document import open_json_document
 from components.steps.load.files.json_lines import open_json_lines
 from components.steps.load.files.limits import DEFAULT_LIMITS, FileLimits, size_text
@@ -37,7 +37,7 @@ def open_table(
             f"it holds {size_text(size)}, and at most {size_text(limits.decoded_bytes)} can be read. Split it."
         )
     table = _open(source, asked, encoding, delimiter)
-    if next(table.rows(), None) is None:
+    if not table.is_checked and next(table.rows(), None) is None:
         table.warn("The file has a header but no rows.")
     return table
 
@@ -51,14 +51,14 @@ def fingerprint(path: Path | str) -> str:
 
 def _open(source: Source, asked: str | None, encoding: str | None, delimiter: str | None) -> Table:
     packed = packed_type(source)
-    _refuse_mismatch(source, asked, packed)
+    said = FILE_SUFFIXES.get(source.path.suffix.lower())
+    _refuse_mismatch(source, asked or (said if packed is None else None), packed)
     if packed == "parquet":
         return open_parquet(source)
     if packed == "xlsx":
         return open_xlsx(source)
     codec, warnings = find_encoding(source, encoding)
     kind = asked or text_type(source, codec)
-    _refuse_mismatch(source, kind, packed)
     if kind == "json":
         table = open_json_document(source, codec)
     elif kind == "jsonl":
@@ -74,6 +74,7 @@ def _refuse_mismatch(source: Source, asked: str | None, packed: str | None) -> N
     """Text cannot be read as a packed format, nor one packed format as anything else."""
     if asked is None or asked == packed or not {asked, packed} & PACKED_TYPES.keys():
         return
-    found = PACKED_TYPES.get(packed or "", "text")
+    found = PACKED_TYPES.get(packed or "")
     expected = PACKED_TYPES.get(asked, f"{asked.upper()} text")
-    raise source.fault(f"this is {found}, not {expected}. Choose its real file type.")
+    sentence = f"this is {found}, not {expected}" if found else f"this is not {expected}"
+    raise source.fault(f"{sentence}. Choose its real file type.")

@@ -5,13 +5,15 @@ Source: https://parquet.apache.org/docs/file-format/data-pages/
 """
 
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from components.steps.load.files.thrift_compact import CompactReader
 
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
+_SIZES = {1: "kind", 2: "unpacked", 3: "stored"}
 # By kind of page: the field that holds its own header, and the field in there that says the encoding.
-_OWN_HEADER = {_DATA_PAGE: (5, 2), _DATA_PAGE_V2: (8, 4)}
+_OWN_HEADER = {_DATA_PAGE: 5, _DATA_PAGE_V2: 8}
+_ENCODING_FIELDS = {_DATA_PAGE: 2, _DATA_PAGE_V2: 4}
 _DICTIONARY_ENCODINGS = {2, 8}
 _SHARED_PREFIX_ENCODING = 7
 _FIRST_WINDOW = 2**10
@@ -20,6 +22,15 @@ _LONGEST_HEADER = 2**24
 
 class BrokenPages(Exception):
     """The bytes where a page should be are not a page."""
+
+
+@dataclass
+class _Header:
+    kind: int = -1
+    unpacked: int = -1
+    stored: int = -1
+    n_values: int = 0
+    encoding: int = 0
 
 
 @dataclass
@@ -49,20 +60,15 @@ def pages_of(file: BinaryIO, start: int, end: int) -> Pages:
     while start < end:
         header, length = _header(file, start)
         start += length
-        try:
-            kind, unpacked, stored = header[1], header[2], header[3]
-            if min(unpacked, stored) < 0 or start + stored > end:
-                raise BrokenPages
-            if kind == _DICTIONARY_PAGE:
-                pages.dictionary = (start, stored, unpacked)
-            elif kind in _OWN_HEADER:
-                own, encoding = _OWN_HEADER[kind]
-                _count_values(pages, header[own][1], header[own][encoding], unpacked)
-        except (KeyError, TypeError) as error:
-            raise BrokenPages from error
-        pages.largest = max(pages.largest, unpacked)
-        pages.stored += stored
-        start += stored
+        if start + header.stored > end:
+            raise BrokenPages
+        if header.kind == _DICTIONARY_PAGE:
+            pages.dictionary = (start, header.stored, header.unpacked)
+        elif header.kind in _OWN_HEADER:
+            _count_values(pages, header)
+        pages.largest = max(pages.largest, header.unpacked)
+        pages.stored += header.stored
+        start += header.stored
     return pages
 
 
@@ -78,29 +84,53 @@ def longest_entry(dictionary: bytes) -> int:
     return longest
 
 
-def _count_values(pages: Pages, n_values: int, encoding: int, unpacked: int) -> None:
-    if n_values < 0:
-        raise BrokenPages
-    pages.n_values += n_values
-    if encoding in _DICTIONARY_ENCODINGS:
-        pages.n_indexed += n_values
-    elif encoding == _SHARED_PREFIX_ENCODING:
-        pages.n_prefixed += n_values
+def _count_values(pages: Pages, header: _Header) -> None:
+    pages.n_values += header.n_values
+    if header.encoding in _DICTIONARY_ENCODINGS:
+        pages.n_indexed += header.n_values
+    elif header.encoding == _SHARED_PREFIX_ENCODING:
+        pages.n_prefixed += header.n_values
     else:
-        pages.plain += unpacked
-        pages.densest = max(pages.densest, unpacked / max(n_values, 1))
+        pages.plain += header.unpacked
+        pages.densest = max(pages.densest, header.unpacked / max(header.n_values, 1))
 
 
-def _header(file: BinaryIO, start: int) -> tuple[dict[int, Any], int]:
+def _header(file: BinaryIO, start: int) -> tuple[_Header, int]:
+    """The header that starts at a place, and its length."""
     window = _FIRST_WINDOW
     while True:
         file.seek(start)
         reader = CompactReader(file.read(window))
         try:
-            return reader.struct(), reader.position
+            return _read_header(reader), reader.position
         except IndexError as error:
             if window >= _LONGEST_HEADER or len(reader.data) < window:
                 raise BrokenPages from error
             window *= 8
         except (ValueError, RecursionError) as error:
             raise BrokenPages from error
+
+
+def _read_header(reader: CompactReader) -> _Header:
+    header = _Header()
+    for number, kind in reader.fields():
+        if number in _SIZES:
+            setattr(header, _SIZES[number], reader.integer())
+        elif number in _OWN_HEADER.values():
+            _read_own_header(reader, header)
+        else:
+            reader.skip(kind)
+    if min(header.kind, header.unpacked, header.stored, header.n_values) < 0:
+        raise BrokenPages
+    return header
+
+
+def _read_own_header(reader: CompactReader, header: _Header) -> None:
+    encoding_field = _ENCODING_FIELDS.get(header.kind)
+    for number, kind in reader.fields():
+        if number == 1:
+            header.n_values = reader.integer()
+        elif number == encoding_field:
+            header.encoding = reader.integer()
+        else:
+            reader.skip(kind)

@@ -1,47 +1,61 @@
-"""Thrift's compact protocol, as far as the page headers of Parquet use it.
+"""Thrift's compact protocol, read a value at a time, as far as Parquet uses it.
 
 Source: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
-from typing import Any
+from collections.abc import Iterator
 
-_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET = 1, 2, 3, 7, 8, 9, 10
+STRUCT = 12
 _INTEGERS = {4, 5, 6}
 _LONGEST_VARINT = 10
 
 
 class CompactReader:
-    """Reads a struct into a dict of field number to value; raises IndexError when the bytes do not suffice."""
+    """Reads forward through bytes; raises IndexError at their end and ValueError for what is not Thrift."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0
 
-    def struct(self) -> dict[int, Any]:
-        fields: dict[int, Any] = {}
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """Number and kind of each field of the struct that starts here; each must be read or skipped in turn."""
         number = 0
         while header := self._byte():
-            step, kind = header >> 4, header & 15
-            number = number + step if step else self._integer()
-            fields[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind)
-        return fields
+            step = header >> 4
+            number = number + step if step else self.integer()
+            yield number, header & 15
 
-    def _value(self, kind: int) -> Any:
+    def integer(self) -> int:
+        number = self._varint()
+        return (number >> 1) ^ -(number & 1)
+
+    def list_size(self) -> int:
+        """How many structs follow."""
+        header = self._byte()
+        if header & 15 != STRUCT:
+            raise ValueError("a list of something else")
+        return header >> 4 if header >> 4 != 15 else self._varint()
+
+    def skip(self, kind: int, is_field: bool = True) -> None:
+        """Pass over a value. A field of a truth value has it in its header; in a list it is a byte."""
         if kind in _INTEGERS:
-            return self._integer()
-        if kind == _STRUCT:
-            return self.struct()
-        if kind == _BINARY:
-            return self._skip(self._varint())
-        if kind in (_TRUE, _FALSE, _BYTE):
-            return self._byte()
-        if kind == _DOUBLE:
-            return self._skip(8)
-        if kind in (_LIST, _SET):
+            self._varint()
+        elif kind == STRUCT:
+            for _, inner in self.fields():
+                self.skip(inner)
+        elif kind == _BINARY:
+            self._jump(self._varint())
+        elif kind == _BYTE or (kind in (_TRUE, _FALSE) and not is_field):
+            self._byte()
+        elif kind == _DOUBLE:
+            self._jump(8)
+        elif kind in (_LIST, _SET):
             header = self._byte()
-            size = header >> 4 if header >> 4 != 15 else self._varint()
-            return [self._value(header & 15) for _ in range(size)]
-        raise ValueError(f"Thrift type {kind}")
+            for _ in range(header >> 4 if header >> 4 != 15 else self._varint()):
+                self.skip(header & 15, is_field=False)
+        elif kind not in (_TRUE, _FALSE):
+            raise ValueError(f"Thrift type {kind}")
 
     def _byte(self) -> int:
         byte = self.data[self.position]
@@ -55,14 +69,9 @@ class CompactReader:
             number |= (byte & 127) << (7 * place)
             if byte < 128:
                 return number
-        raise ValueError("a varint that does not end")
+        raise ValueError("a number that does not end")
 
-    def _integer(self) -> int:
-        number = self._varint()
-        return (number >> 1) ^ -(number & 1)
-
-    def _skip(self, size: int) -> None:
-        """Texts in a header are statistics, which are not used."""
+    def _jump(self, size: int) -> None:
         if self.position + size > len(self.data):
             raise IndexError
         self.position += size

@@ -81,7 +81,7 @@ class SheetCells:
             elif kind == START and name == "f":
                 has_formula = True
         if not written:
-            if has_formula and written is None:
+            if has_formula and attributes.get("t") != "str":
                 self._warn(
                     "Some formulas have no saved value and are read as empty. Open the workbook in Excel and save it."
                 )

@@ -113,8 +113,8 @@ def _open_part(source: Source, package: zipfile.ZipFile, part: str, limit: int) 
         raise source.fault("the workbook has a password. Save it without one.")
     if info.file_size > _ALWAYS_ALLOWED and info.file_size > _MOST_INFLATION * info.compress_size:
         raise source.fault(
-            f"{size_text(info.compress_size)} of it unpack to {size_text(info.file_size)}, "
-            "as in no real workbook. Save it as CSV."
+            f"a part of it unpacks to {size_text(info.file_size)} from next to nothing, as in no real workbook. "
+            "Save it as CSV."
         )
     if info.file_size > limit:
         raise source.fault(

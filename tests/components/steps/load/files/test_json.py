@@ -283,6 +283,17 @@ def test_a_nested_value_deep_within_bounds_is_kept(tmp_path: Path) -> None:
     assert list(open_table(path).rows()) == [{"a": nested}]
 
 
+def test_a_column_is_counted_from_the_start_of_its_line(tmp_path: Path) -> None:
+    row = '{"a":"' + "x" * 991 + '"},'
+    path = tmp_path / "a.json"
+    path.write_text("[\n" + row * 500 + '{"a" 2}]', encoding="utf-8")
+    with pytest.raises(DataFileError) as caught:
+        open_table(path)
+    assert caught.value.message == (
+        "a.json, line 2: this is not valid JSON (Expecting ':' delimiter) at column 500006."
+    )
+
+
 def test_too_many_rows_are_refused_when_the_file_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a":1}\n' * 3)
