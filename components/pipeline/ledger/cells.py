@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from components.pipeline.ledger.tables import Cell, Event, Route, Run, StepRun
 
@@ -16,6 +16,9 @@ EVENT = Event.__table__  # type: ignore[attr-defined]
 
 SUMMED = ("tokens_in", "tokens_out", "cost", "attempts", "seconds")
 COUNTED = ("ok", "failed", "needs_review", "skipped", "expired")
+
+# A cell that failed made no row, but nothing was fanned out or dropped by it either.
+FANNED_OUT = and_(CELL.c.output.is_not(None), CELL.c.n_out != 1)
 
 Record = dict[str, Any]
 
@@ -37,7 +40,7 @@ def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
         if cell.get("replaces"):
             cell = _without_old(connection, cell, total)
         total[cell["state"]] += 1
-        total["fanned_out"] += cell["n_out"] != 1
+        total["fanned_out"] += cell["output"] is not None and cell["n_out"] != 1
         fresh.append({name: value for name, value in cell.items() if name != "replaces"})
     connection.execute(insert(CELL), fresh)
     for (run_id, step), changes in totals.items():
@@ -56,14 +59,14 @@ def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
 
 def _without_old(connection: Connection, cell: Record, total: dict[str, float]) -> Record:
     where = (CELL.c.run_id == cell["run_id"], CELL.c.step == cell["step"], CELL.c.row == cell["row"])
-    names = ("state", "n_out", *SUMMED)
-    old = connection.execute(select(*(CELL.c[name] for name in names)).where(*where)).mappings().first()
+    columns = [CELL.c[name] for name in ("state", *SUMMED)]
+    old = connection.execute(select(*columns, FANNED_OUT.label("fanned_out")).where(*where)).mappings().first()
     if old is None:
         return cell
     connection.execute(delete(CELL).where(*where))
     if old["state"] in COUNTED:
         total[old["state"]] -= 1
-    total["fanned_out"] -= old["n_out"] != 1
+    total["fanned_out"] -= bool(old["fanned_out"])
     return cell | {name: cell[name] + old[name] for name in SUMMED}
 
 
@@ -71,7 +74,7 @@ def remove_cells(connection: Connection, run_id: str, step: str, which: Any) -> 
     """Delete the cells of a step that match a condition; what they cost stays on the books."""
     where = (CELL.c.run_id == run_id, CELL.c.step == step, which)
     gone = connection.execute(
-        select(CELL.c.state, func.count(), func.sum(CELL.c.n_out != 1)).where(*where).group_by(CELL.c.state)
+        select(CELL.c.state, func.count(), func.sum(FANNED_OUT)).where(*where).group_by(CELL.c.state)
     ).all()
     if not gone:
         return

@@ -16,6 +16,8 @@ from components.steps.typing import Row
 
 SHOWN = ("row", "state", "reason", "message", "model", "cost", "cost_known", "attempts", "is_rehearsal", "is_reused")
 LONGEST_PAGE = 1000
+# A row that a step left out on purpose is in no table of results; one that failed is.
+NOT_DROPPED = or_(CELL.c.n_out > 0, CELL.c.output.is_(None))
 
 
 @dataclass
@@ -64,7 +66,12 @@ class Results:
         self._before: dict[str, list[str]] = {}
         for upstream, downstream in edges:
             self._before.setdefault(downstream, []).append(upstream)
-        self.record: StepRun = next(record for record in ledger.steps(run_id) if record.step == step)
+        records = ledger.steps(run_id)
+        self.record: StepRun = next(record for record in records if record.step == step)
+        # A step that needs all rows names its own anew, so a row's name says nothing of the rows before it.
+        self._tables = {record.step for record in records if record.kind == "global"}
+        # Looked at only where it can matter: it costs a look into every cell, where the rest is in an index.
+        self._where = (CELL.c.run_id == run_id, CELL.c.step == step, *([NOT_DROPPED] if self.record.fanned_out else []))
 
     def columns(self) -> list[str]:
         """Every column of the finished rows, in the order in which they first show."""
@@ -75,11 +82,7 @@ class Results:
 
     def counts(self) -> dict[str, int]:
         """How many rows are in each state."""
-        query = (
-            select(CELL.c.state, func.count())
-            .where(CELL.c.run_id == self.run_id, CELL.c.step == self.step)
-            .group_by(CELL.c.state)
-        )
+        query = select(CELL.c.state, func.count()).where(*self._where).group_by(CELL.c.state)
         with self._ledger.database.read() as connection:
             return {row.state: row[1] for row in connection.execute(query)}
 
@@ -127,14 +130,15 @@ class Results:
     def _ancestors(self) -> set[str]:
         found, waiting = {self.step}, [self.step]
         while waiting:
-            for before in self._before.get(waiting.pop(), []):
+            step = waiting.pop()
+            for before in self._before.get(step, []) if step not in self._tables else ():
                 if before not in found:
                     found.add(before)
                     waiting.append(before)
         return found
 
     def _select(self, query: Query, flat: Any) -> Select[Any]:
-        columns = [CELL.c[name] for name in SHOWN]
+        columns = [CELL.c[name] for name in (*SHOWN, "n_out")]
         if flat is None:
             output = cast(CELL.c.output, Text)
             base = select(*columns, CELL.c.output)
@@ -145,7 +149,7 @@ class Results:
             base = select(*columns, flat.c.value.label("made"), flat.c.key.label("position")).select_from(
                 CELL.outerjoin(flat, text("1"))
             )
-        base = base.where(CELL.c.run_id == self.run_id, CELL.c.step == self.step)
+        base = base.where(*self._where)
         if query.states:
             base = base.where(CELL.c.state.in_(list(query.states)))
         if query.rows:
@@ -186,7 +190,7 @@ class Results:
         if "made" in record:
             if record["made"] is None:
                 return Result(**shown, values=self.known_values(record["row"]))
-            name = f"{record['row']}.{int(record['position']):04d}" if record["position"] is not None else record["row"]
+            name = f"{record['row']}.{int(record['position']):04d}" if record["n_out"] > 1 else record["row"]
             return Result(**shown | {"row": name, "values": orjson.loads(record["made"])})
         rows = orjson.loads(record["output"]) if record["output"] else []
         return Result(**shown, values=rows[0] if rows else self.known_values(record["row"]))
@@ -214,7 +218,7 @@ class Results:
             if rest and int(rest) < len(rows):
                 return dict(rows[int(rest)])
         values: Row = {}
-        for before in self._before.get(step, []):
+        for before in self._before.get(step, []) if step not in self._tables else ():
             values.update(self._nearest(before, row))
         return values
 

@@ -4,8 +4,23 @@ import pytest
 
 from components.errors import ConfigError, RequestRefused
 from components.pipeline.ledger.results import Query, Results
+from components.steps.step import GlobalStep, Step
 from tests.components.pipeline.engine.conftest import bench as bench
 from tests.fakes import Ask, EchoLLM, Numbers
+
+
+class Odd(Step):
+    """Leaves the even rows out."""
+
+    def process(self, inputs):
+        yield [row for row in inputs if row["n"] % 2]
+
+
+class Turned(GlobalStep):
+    """Turns the rows around."""
+
+    def process(self, inputs):
+        yield list(reversed(inputs))
 
 
 @pytest.fixture
@@ -82,3 +97,32 @@ def test_the_trail_of_a_row_tells_every_step(results):
 
 def test_columns_are_listed_in_the_order_they_show(results):
     assert results.columns() == ["instruction", "n", "generation", "model_name"]
+
+
+def test_a_page_and_the_whole_table_call_a_row_by_the_same_name(results, fanned):
+    for table in (results, fanned):
+        assert [row.row for row in table.page(Query()).rows] == [row.row for row in table.all()]
+
+
+def test_a_failed_row_is_not_taken_for_one_that_was_fanned_out(results, fanned):
+    assert (results.record.fanned_out, fanned.record.fanned_out) == (0, 3)
+
+
+def test_a_row_that_a_step_left_out_is_in_no_table(bench):
+    graph = bench.graph(Numbers(name="rows", count=4), Odd(name="odd"))
+    run_id = bench.create(graph)
+    bench.engine(graph, run_id).work()
+    table = Results(bench.ledger, run_id, "odd", graph.edges)
+    assert [row.values["n"] for row in table.page(Query()).rows] == [1, 3]
+    assert [row.values["n"] for row in table.all()] == [1, 3]
+    assert table.counts() == {"ok": 2}
+
+
+def test_the_way_to_a_row_ends_at_a_step_that_ordered_all_rows_anew(bench):
+    graph = bench.graph(Numbers(name="rows", count=3), Turned(name="turned"), Odd(name="odd"))
+    run_id = bench.create(graph)
+    bench.engine(graph, run_id).work()
+    table = Results(bench.ledger, run_id, "odd", graph.edges)
+    trail = table.trail(table.page(Query()).rows[0].row)
+    assert [cell["step"] for cell in trail] == ["turned", "odd"]
+    assert all(cell["output"] == [{"instruction": "q1", "n": 1}] for cell in trail)
