@@ -75,7 +75,7 @@ def _dataset(path: Any) -> Any:
 
 
 def _pushed(distiset: Distiset, repo_id: str, private: bool, token: str) -> str:
-    import httpx
+    import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
     failure: ProviderError | None = None
@@ -86,7 +86,7 @@ def _pushed(distiset: Distiset, repo_id: str, private: bool, token: str) -> str:
     except HfHubHTTPError as error:
         # The error of the library holds the request and its token, so ours is raised outside the `except`.
         failure = _refused(repo_id, error.response.status_code if error.response is not None else 0)
-    except (httpx.TransportError, OSError):
+    except (httpx2.HTTPError, OSError):
         failure = ProviderDown("The Hub cannot be reached. Try again in a moment.", provider="Hugging Face")
     raise failure
 

@@ -10,7 +10,7 @@ import orjson
 
 # The last four are the full-width forms of the first, which a spreadsheet set to Chinese or Japanese takes for them.
 RISKY = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)*|\.\d+)([eE][+-]?\d+)?%?\Z")
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)*|\.\d+)([eE][+-]?\d+)?%?\Z", re.ASCII)
 BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel takes UTF-8 for the machine's old encoding. Stillroom's own reader, and pandas, skip it."""
 CHUNK = 256 * 1024

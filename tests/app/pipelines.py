@@ -1,5 +1,7 @@
 """Pipelines and data files for tests of the app."""
 
+import itertools
+
 from components.pipeline.spec import PipelineSpec
 
 LABELS = ["billing", "login", "other"]
@@ -41,5 +43,5 @@ def asking(rows, llm=REHEARSAL, **settings):
 def chain(name, *steps):
     """Steps one after the other."""
     names = [step["name"] for step in steps]
-    connections = [{"from": one, "to": [other]} for one, other in zip(names, names[1:], strict=False)]
+    connections = [{"from": one, "to": [other]} for one, other in itertools.pairwise(names)]
     return PipelineSpec(name=name, steps=list(steps), connections=connections)
