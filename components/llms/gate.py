@@ -154,7 +154,7 @@ class Gate:
         """
         window, price, cell = self.window(llm), llm.price, _meter.get()
         meter = cell or Meter()
-        most = price.cost(*llm.most_tokens(input, num_generations, kwargs)) if price is not None else 0.0
+        most = 0.0 if price is None or price.is_free else price.cost(*llm.most_tokens(input, num_generations, kwargs))
         patience = _Patience(self.policy)
         while True:
             await self._enter(window, meter, most)

@@ -15,6 +15,10 @@ class Price:
     input: float
     output: float
 
+    @property
+    def is_free(self) -> bool:
+        return self.input == 0 and self.output == 0
+
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """US dollars for these tokens."""
         return (input_tokens * self.input + output_tokens * self.output) / 1_000_000

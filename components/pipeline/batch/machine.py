@@ -174,9 +174,8 @@ class Machine:
             errors = [{"message": error.message, "code": error.code, "line": error.line} for error in remote.errors]
             message = "; ".join(error.message for error in remote.errors if error.message)[:500]
             values["handles"] = {**remote.handles, **({"errors": json.dumps(errors)} if errors else {})}
-            self.store.change(
-                job.key, JobState.ENDED, outcome=remote.outcome, ended_at=now, message=message, next_poll_at=0.0, **values
-            )  # fmt: skip
+            values |= {"outcome": remote.outcome, "ended_at": now, "message": message, "next_poll_at": 0.0}
+            self.store.change(job.key, JobState.ENDED, **values)
             self.reached("ended")
             return True
         wait = remote.retry_after or poll_seconds(job.polls, now - (job.submitted_at or now))

@@ -45,10 +45,6 @@ class Local:
 
     async def ask(self, step: Task, rows: Sequence[Row]) -> Outcome:
         row = rows[0]
-        missing = step.missing_inputs(row)
-        if missing:
-            names = ", ".join(f"'{name}'" for name in missing)
-            return Outcome(state=CellState.SKIPPED, message=f"Nothing to work on: {names} is empty in this row.")
         with metered() as meter:
             try:
                 answer = await step.answer(row)

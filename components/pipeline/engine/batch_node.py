@@ -44,12 +44,10 @@ class BatchNode(RowNode):
         await self.finish()
 
     async def _is_empty(self, item: Item) -> bool:
-        assert isinstance(self.step, Task)
-        missing = self.step.missing_inputs(item.rows[0])
-        if not missing:
+        nothing = self._nothing_to_ask(item)
+        if nothing is None:
             return False
-        message = f"Nothing to work on: '{missing[0]}' is empty in this row."
-        await self._pass_on(item, await self._keep(item, "", Outcome(state=CellState.SKIPPED, message=message)))
+        await self._pass_on(item, await self._keep(item, "", nothing))
         return True
 
     def _collect(self, batches: Batches, waiting: dict[str, tuple[Item, str]]) -> list[tuple[str, Outcome]]:

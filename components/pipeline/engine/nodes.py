@@ -155,6 +155,7 @@ class RowNode(Node):
         self.standing = await self.engine.backend.in_thread(Standing, ledger, run_id, self.name)
         ledger.update_step(run_id, self.name, signature=self.signature)
         self.is_model = isinstance(self.step, Task) and type(self.step).process is Task.process
+        self.needed = [name for name, needed in self.step.get_inputs().items() if needed]
         self.earlier: dict[str, tuple[str, str, str]] = {}
         if self.engine.reuses and self.step.use_cache:
             self.earlier = await self.engine.backend.in_thread(ledger.earlier_cells, run_id, self.signature)
@@ -205,18 +206,24 @@ class RowNode(Node):
         with self.engine.paying():
             if self.is_model:
                 assert isinstance(self.step, Task)
-                outcomes = [await self._ask(self.step, todo[0][0])]
+                outcomes = [self._nothing_to_ask(todo[0][0]) or await self._ask(self.step, todo[0][0])]
             else:
                 outcomes = await self.engine.backend.apply(self.step, [item.rows for item, _ in todo])
             try:
-                kept = await asyncio.gather(
-                    *(self._keep(item, key, outcome) for (item, key), outcome in zip(todo, outcomes, strict=True))
-                )
+                keeping = (self._keep(item, key, outcome) for (item, key), outcome in zip(todo, outcomes, strict=True))
+                kept = [await next(keeping)] if len(todo) == 1 else await asyncio.gather(*keeping)
             finally:
                 for outcome in outcomes:
                     outcome.meter.release()
         for (item, _), outcome in zip(todo, kept, strict=True):
             await self._pass_on(item, outcome)
+
+    def _nothing_to_ask(self, item: Item) -> Outcome | None:
+        row = item.rows[0]
+        missing = ", ".join(f"'{name}'" for name in self.needed if row.get(name) is None)
+        if not missing:
+            return None
+        return Outcome(state=CellState.SKIPPED, message=f"Nothing to work on: {missing} is empty in this row.")
 
     async def _ask(self, step: Task, item: Item) -> Outcome:
         while True:

@@ -21,7 +21,7 @@ log = logging.getLogger("stillroom.ledger")
 
 T = TypeVar("T")
 Write = Callable[[Connection], Any]
-GROUP = 64
+GROUP = 256
 BUSY_SECONDS = 30
 
 
