@@ -123,6 +123,10 @@ class BatchProvider(Protocol):
         """One line of the input file, with its newline; `path` and `body` are those of the online call."""
         ...
 
+    def read_line(self, line: bytes) -> tuple[str, dict[str, Any]]:
+        """The name and the body in a line that `line` made, to send the same request again."""
+        ...
+
     def upload(self, file: Path, name: str) -> str:
         """Send the input file, streamed; returns what `create` needs. Providers that take requests inline return ''."""
         ...

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import orjson
 
@@ -54,7 +55,7 @@ def _results(
     job: BatchJob, batch: BatchSet, provider: BatchProvider, llm: LLM, price: Price | None, store: BatchStore
 ) -> Iterator[Settled | None]:
     handles = json.loads(job.handles)
-    yield from _refused_lines(job, json.loads(handles.get("errors", "[]")))
+    yield from _refused_lines(job, provider, json.loads(handles.get("errors", "[]")))
     assert job.remote_id is not None
     remote = Remote(job.remote_id, job.status, outcome=job.outcome or None, handles=handles)  # type: ignore[arg-type]
     try:
@@ -81,14 +82,12 @@ def _settled(job: BatchJob, line: BatchLine, llm: LLM, batch: BatchSet, price: P
     )  # fmt: skip
 
 
-def _refused_lines(job: BatchJob, errors: list[dict[str, object]]) -> Iterator[Settled]:
+def _refused_lines(job: BatchJob, provider: BatchProvider, errors: list[dict[str, object]]) -> Iterator[Settled]:
     """Rows that the provider named when it refused the whole file; the others are worth sending again."""
     named = {error["line"]: error for error in errors if isinstance(error.get("line"), int)}
     if job.outcome != "failed" or not named:
         return
-    from pathlib import Path
-
-    for number, (place, _) in enumerate(lines_of(Path(job.input_file), job.key), start=1):
+    for number, (place, _) in enumerate(lines_of(provider, Path(job.input_file), job.key), start=1):
         error = named.get(number)
         if error is not None:
             yield Settled(*place, RequestState.FAILED, code=str(error["code"]), message=str(error["message"]))

@@ -21,6 +21,7 @@ from components.llms.batch.protocol import BatchProvider, Remote
 from components.llms.llm import LLM
 from components.pipeline.batch.ingest import ingest
 from components.pipeline.batch.reconcile import reconcile
+from components.pipeline.batch.resend import MOST_ATTEMPTS, plan_again
 from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import BatchStore
 from components.pipeline.ledger.tables import BatchJob, BatchSet
@@ -191,6 +192,13 @@ class Machine:
         self.reached("ingesting")
         ingest(job, batch, provider, llm, self.store, self.reached)
         self.reached("ingested")
+        if job.outcome == "completed":
+            # Refused for want of room, not for what it is: sent again by itself, as nothing was paid for it.
+            again = [
+                request for request in self.store.retryable(batch.key, MOST_ATTEMPTS) if request.job_key == job.key
+            ]
+            plan_again(self.store, provider, batch.key, again)
+            self.reached("sent_again")
         left_over, message = LEFT_OVER.get(job.outcome, LEFT_OVER["completed"])
         self.store.close_job(job, left_over, message, note=job.message)
         return False

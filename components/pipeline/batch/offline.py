@@ -23,9 +23,6 @@ from components.pipeline.ledger import Ledger, shared_ledger
 from components.pipeline.ledger.tables import BatchRequest
 from components.states import Reason
 
-MOST_ATTEMPTS = 3
-"""A row is sent once, and again at most twice."""
-
 
 @dataclass(frozen=True)
 class Want:

@@ -120,18 +120,14 @@ def plan_files(
     return Plan([_finished(shard, set_key, window, cost) for shard in shards], records)
 
 
-def lines_of(file: Path, job_key: str) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """Index, part and line of every request in an input file, streamed."""
-    import orjson
-
+def lines_of(provider: BatchProvider, file: Path, job_key: str) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
+    """Index, part and body of every request in an input file, streamed."""
     with open(file, "rb") as handle:
         for line in handle:
-            data = orjson.loads(line)
-            place = read_custom_id(
-                str(data.get("custom_id") or data.get("key") or data.get("batch_request_id")), job_key
-            )
+            name, body = provider.read_line(line)
+            place = read_custom_id(name, job_key)
             if place is not None:
-                yield place, line
+                yield place, body
 
 
 def remove_orphans(folder: Path, known: Iterable[str], older_than: float = 3600.0) -> None:

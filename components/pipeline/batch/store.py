@@ -60,11 +60,16 @@ class BatchStore:
 
     def plan(self, batch: dict[str, Any], jobs: Sequence[dict[str, Any]], requests: Iterator[dict[str, Any]]) -> None:
         """Write a set, its jobs and its requests down in one commit; the input files are on disk already."""
+        rows = list(requests)
         for job in jobs:
             names = ("key", "set_key", "n", "sha256", "input_file", "path", "window", "estimate")
             facts = {name: job[name] for name in names if name in job}
-            self.journal.append("planned", set=batch, **facts)
-        rows = list(requests)
+            mine = [
+                {"idx": row["idx"], "row": row["row"], "cell_key": row["cell_key"]}
+                for row in rows
+                if row["job_key"] == job["key"] and not row["part"]
+            ]
+            self.journal.append("planned", set=batch, rows=mine, **facts)
 
         def write(connection: Connection) -> None:
             known = connection.execute(select(SET.c.key).where(SET.c.key == batch["key"])).first()
