@@ -39,11 +39,12 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
         with gr.Row(elem_classes="sr-bench") as table:
             with gr.Column(elem_classes="sr-column"):
                 cards = step_cards()
-                desk = Desk(studio, bench, chosen, cards, saved, cost)
+                desk = Desk(studio, bench, chosen, cards, saved, cost, preview, gr.State(0))
                 controls = RunControls(desk)
             with gr.Column(elem_classes="sr-inspector", elem_id="inspector"):
                 inspector(desk)
     controls.wire(check, preview, run)
+    desk.follow_prices()
     _wire_cards(desk)
     _wire_name(desk, name)
 
@@ -64,10 +65,8 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
             saved: gr.update(value=saved_html("Saved")),
         }
 
-    parts = [bench, chosen, cards, saved, name, nothing, table]
-    demo.load(opened, None, parts, **ASK).then(desk.price, bench, cost, **ASK).then(
-        controls.last_preview, bench, controls.preview_parts, **ASK
-    )
+    parts = [*desk.parts, bench, name, nothing, table]
+    demo.load(opened, None, parts, **ASK).then(controls.last_preview, bench, controls.preview_parts, **ASK)
 
 
 def _wire_cards(desk: Desk) -> None:
@@ -93,8 +92,8 @@ def _wire_cards(desk: Desk) -> None:
 
     desk.cards.step_select(told(select), **shared)
     desk.cards.step_add(told(add), **shared)
-    for event, handler in ((desk.cards.step_move, move), (desk.cards.step_remove, remove)):
-        event(told(handler), **shared).then(desk.price, desk.bench, desk.cost, **ASK)
+    desk.edits(desk.cards.step_move, move)
+    desk.edits(desk.cards.step_remove, remove)
 
 
 def _wire_name(desk: Desk, name: gr.Textbox) -> None:

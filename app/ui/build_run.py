@@ -5,13 +5,12 @@ from typing import Any, Final
 import gradio as gr
 
 from app.studio.estimates import Estimate
-from app.ui.desk import ASK, EDIT, Desk, told
+from app.ui.desk import ASK, EDIT, PREVIEWED, Desk, money, told
 from app.ui.module import go, module
 from app.ui.workbench import Chosen, Workbench
 from components.errors import ConfigError, StillroomError
 from components.pipeline.problem import Problem
 
-PREVIEWED: Final = 5
 LOOK_SECONDS: Final = 0.7
 
 
@@ -150,12 +149,8 @@ def _price(estimate: Estimate) -> str:
     if estimate.cost is None:
         return "unknown, as nobody knows what this model costs"
     how = {"measured": "measured in earlier calls", "guessed": "guessed from the length of the prompts"}
-    words = f"{_money(estimate.cost.low)} to {_money(estimate.cost.high)}"
+    words = f"{money(estimate.cost.low)} to {money(estimate.cost.high)}"
     return f"{words}, {how[estimate.basis]}" if estimate.basis in how else words
-
-
-def _money(amount: float) -> str:
-    return "under $0.01" if 0 < amount < 0.005 else f"${amount:,.2f}"
 
 
 def _whole(words: Any, name: str) -> int | None:

@@ -2,19 +2,23 @@
 
 import functools
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import gradio as gr
 
 from app.studio import Studio
+from app.studio.estimates import Estimate
 from app.ui.chips import cost_chip
 from app.ui.step_cards import cards
 from app.ui.workbench import Chosen, Workbench
 from components.errors import StillroomError
 
+Handler = Callable[..., Any]
 Updates = dict[Any, Any]
+PREVIEWED: Final = 5
+"""How many rows a preview has."""
 
 # Edits wait in one line, so that a click on Run never overtakes what was typed just before it.
 EDIT: Final[dict[str, Any]] = {
@@ -42,11 +46,19 @@ class Desk:
     cards: Any
     saved: gr.HTML
     cost: gr.HTML
+    preview: gr.Button
+    revision: gr.State
+    """The draft's; a change of it has prices reckoned anew."""
 
     @property
     def parts(self) -> list[Any]:
         """What an edit may change."""
-        return [self.chosen, self.cards, self.saved]
+        return [self.chosen, self.cards, self.saved, self.revision]
+
+    @property
+    def prices(self) -> list[Any]:
+        """What says what the pipeline will cost."""
+        return [self.cost, self.preview]
 
     def after_edit(self, bench: Workbench, chosen: Chosen) -> Updates:
         """Everything that shows the pipeline, as it stands now."""
@@ -54,13 +66,40 @@ class Desk:
         return {
             self.cards: gr.update(value=cards(self.studio, bench, chosen.step, problems)),
             self.saved: gr.update(value=saved_html("Saved")),
+            self.revision: bench.revision,
         }
 
+    def edits(self, event: Any, handler: Handler, inputs: Sequence[Any] = (), outputs: Sequence[Any] = ()) -> None:
+        """Have an event edit the pipeline: `handler(bench, chosen, *inputs)` gives updates."""
+        event(told(handler), [self.bench, self.chosen, *inputs], [*self.parts, *outputs], **EDIT)
+
+    def follow_prices(self) -> None:
+        """Keep the prices current; not by `then` after an edit, as the form that it came from may be gone by then."""
+        self.revision.change(told(self.price), self.bench, self.prices, **ASK)
+
     def price(self, bench: Workbench | None) -> Any:
-        """The cost chip; it takes a look into the data, so it comes after the edit itself."""
+        """The cost chip, and on its button what a preview costs; both take a look into the data, so they come last."""
         if bench is None:
             return gr.skip()
-        return gr.update(value=cost_chip(self.studio.estimates.estimate(bench.spec).sentence))
+        estimate = self.studio.estimates.estimate(bench.spec)
+        words = preview_words(estimate)
+        return {self.cost: gr.update(value=cost_chip(estimate.sentence)), self.preview: gr.update(value=words)}
+
+
+def preview_words(estimate: Estimate) -> str:
+    """What stands on the preview's button: nothing paid is started by a click that shows no price."""
+    name = f"Preview {PREVIEWED}"
+    if estimate.is_free or not estimate.rows or not estimate.calls:
+        return name
+    if estimate.cost is None:
+        return f"{name} (price unknown)"
+    share = min(1.0, PREVIEWED / estimate.rows)
+    return f"{name} ({money(estimate.cost.high * share)} at most)"
+
+
+def money(amount: float) -> str:
+    """US dollars; a little is said to be little, never nothing."""
+    return "under $0.01" if 0 < amount < 0.005 else f"${amount:,.2f}"
 
 
 def saved_html(words: str) -> str:
@@ -68,7 +107,7 @@ def saved_html(words: str) -> str:
     return f'<p class="sr-subtitle" role="status">{html.escape(words)}</p>'
 
 
-def told(handler: Callable[..., Any]) -> Callable[..., Any]:
+def told(handler: Handler) -> Handler:
     """What goes wrong in an event is said in one sentence; everything on the page stays as it is."""
 
     @functools.wraps(handler)

@@ -2,12 +2,13 @@
 
 import html
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from app.ui.columns import StepColumns
-from app.ui.desk import ASK, EDIT, Desk, Updates, told
+from app.ui.desk import Desk, Updates
 from app.ui.edits import rename_step, replace_step
 from app.ui.form_data import data_picker
 from app.ui.form_errors import errors_at_fields
@@ -108,13 +109,10 @@ class StepForm:
 
     def wire(self) -> None:
         """Save after each change, and show what is wrong from the start."""
-        desk = self.desk
         pairs = zip(self.fields, self.widgets, strict=True)
         events = [event for field, component in pairs for event in saving_events(field, component)]
         self.errors.value = self.messages()
-        inputs = [desk.bench, desk.chosen, *self.widgets]
-        saved = gr.on(events, told(self.save), inputs, [*desk.parts, self.errors], **EDIT)
-        saved.then(desk.price, desk.bench, desk.cost, **ASK)
+        self.desk.edits(partial(gr.on, events), self.save, self.widgets, [self.errors])
 
     def save(self, bench: Workbench, chosen: Chosen, *shown: Any) -> Any:
         """Write what changed since it was last saved, and nothing else."""

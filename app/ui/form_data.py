@@ -6,7 +6,7 @@ import gradio as gr
 
 from app.studio.datasets import DatasetInfo
 from app.ui.data_table import table_of
-from app.ui.desk import ASK, EDIT, say, told
+from app.ui.desk import say
 from app.ui.edits import replace_step
 from app.ui.form_fields import Field
 from app.ui.form_values import UNSET, to_widget, value_at, with_value
@@ -63,9 +63,5 @@ def data_picker(form: "StepForm", field: Field) -> None:
     def sampled(bench: Workbench, chosen: Chosen) -> Any:
         return choose(bench, chosen, datasets.add_sample())
 
-    desk = form.desk
-    parts = [*desk.parts, form.errors]
-    upload.upload(told(added), [desk.bench, desk.chosen, upload], [*parts, upload], **EDIT).then(
-        desk.price, desk.bench, desk.cost, **ASK
-    )
-    sample.click(told(sampled), [desk.bench, desk.chosen], parts, **EDIT).then(desk.price, desk.bench, desk.cost, **ASK)
+    form.desk.edits(upload.upload, added, [upload], [form.errors, upload])
+    form.desk.edits(sample.click, sampled, [], [form.errors])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from app.ui.desk import ASK, EDIT, say, told
+from app.ui.desk import ASK, say
 from app.ui.form_fields import Field
 from app.ui.form_values import value_at, with_value
 from app.ui.form_widgets import field_id, help_of
@@ -168,9 +168,6 @@ class ModelPicker:
         self._listen(connect.click, self.connect, [address, key], clears=key)
 
     def _listen(self, event: Any, handler: Any, inputs: list[Any], clears: Any = None) -> None:
-        desk = self.form.desk
-        outputs = [*desk.parts, *([clears] if clears is not None else [])]
-
         def handled(*values: Any) -> Any:
             updates: Any = {clears: gr.update(value="")} if clears is not None else {}
             try:
@@ -180,9 +177,7 @@ class ModelPicker:
                 return updates or gr.skip()
             return made | updates if isinstance(made, dict) and self.form.desk.cards in made else made
 
-        event(told(handled), [desk.bench, desk.chosen, *inputs], outputs, **EDIT).then(
-            desk.price, desk.bench, desk.cost, **ASK
-        )
+        self.form.desk.edits(event, handled, inputs, [clears] if clears is not None else [])
 
 
 def model_picker(form: "StepForm", field: Field, llm: dict[str, Any], names: Sequence[Field]) -> None:

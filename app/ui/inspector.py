@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.ui.desk import ASK, EDIT, Desk, told
+from app.ui.desk import EDIT, Desk
 from app.ui.edits import add_step, replace_step
 from app.ui.form import StepForm
 from app.ui.module import module
@@ -52,9 +52,7 @@ def _palette(desk: Desk, bench: Workbench, chosen: Chosen) -> None:
         chosen = Chosen(name, chosen.shows_all, None, chosen.turn + 1)
         return desk.after_edit(bench, chosen) | {desk.chosen: chosen}
 
-    palette.component_pick(told(pick), [desk.bench, desk.chosen], desk.parts, **EDIT).then(
-        desk.price, desk.bench, desk.cost, **ASK
-    )
+    desk.edits(palette.component_pick, pick)
 
 
 def _form(desk: Desk, bench: Workbench, chosen: Chosen) -> None:
@@ -90,7 +88,7 @@ def _more(form: StepForm, use: str) -> None:
             bench.change(lambda spec: replace_step(spec, form.step, swapped(spec.step(form.step), other)))
             return form.updates(redraws=True)
 
-        swap.input(told(replace), [desk.bench, desk.chosen, swap], [*desk.parts, form.errors], **EDIT)
+        desk.edits(swap.input, replace, [swap], [form.errors])
     toggle = gr.Button("Fewer settings" if chosen.shows_all else "All settings", size="sm", elem_id="all-settings")
 
     def turn(chosen: Chosen) -> Chosen:

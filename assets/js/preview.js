@@ -78,10 +78,12 @@ function stepPart(step) {
   if (said) el("p", "sr-note", said, part);
   if (step.state !== "ok") el("p", "sr-said", [step.sentence, step.message].filter(Boolean).join(" "), part).dataset.tone = "bad";
   const columns = el("div", "sr-preview-columns", "", part);
-  for (const message of step.prompt) block(columns, `Prompt · ${message.role}`, text(message.content));
-  step.raw.forEach((raw, at) => block(columns, step.raw.length > 1 ? `Raw answer ${at + 1}` : "Raw answer", text(raw)));
+  const asked = el("div", "", "", columns);
+  for (const message of step.prompt) block(asked, `Prompt · ${message.role}`, text(message.content));
+  const answered = step.prompt.length ? el("div", "", "", columns) : asked;
+  step.raw.forEach((raw, at) => block(answered, step.raw.length > 1 ? `Raw answer ${at + 1}` : "Raw answer", text(raw)));
   const made = step.rows.length ? step.rows : [step.values];
-  for (const values of made) parsed(columns, values);
+  for (const values of made) parsed(answered, values);
   return part;
 }
 
