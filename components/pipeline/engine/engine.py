@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property, partial
 from typing import Any
 
@@ -290,7 +290,9 @@ class Engine:
         with self._lock:
             if self._loop is None:
                 self._halt = self._halt or (state, reason)
-            else:
+                return
+            # The loop is closed once the run has come to a rest by itself.
+            with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._set_halt, state, reason)
 
     def _set_halt(self, state: RunState, reason: str) -> None:
