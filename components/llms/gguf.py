@@ -128,6 +128,8 @@ def _bar(report: Progress | None) -> Any:
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
     class Bar(tqdm):  # type: ignore[misc]
+        monitor_interval = 0  # no thread to watch a bar that nobody sees
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.done = int(kwargs.get("initial") or 0)
             self.all = int(kwargs.get("total") or 0)

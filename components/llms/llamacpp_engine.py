@@ -117,6 +117,7 @@ def _start(settings: Settings) -> Any:
     params.n_batch = settings.batch
     params.n_gpu_layers = settings.gpu_layers
     params.warmup = False
+    params.endpoint_metrics = True
     params.verbosity = 3 if settings.verbose else -1
     if settings.threads:
         params.cpuparams.n_threads = settings.threads
@@ -124,9 +125,13 @@ def _start(settings: Settings) -> Any:
         params.chat_template = settings.chat_template
     with _unreachable(params), _own_signals():
         try:
-            return xllamacpp.Server(params)
+            server = xllamacpp.Server(params)
         except RuntimeError:
-            pass
+            server = None
+    if server is not None:
+        # Its loop begins a moment after this; an engine that is dropped before that would never end.
+        server.handle_metrics()
+        return server
     raise ConfigError(
         f"{TITLE} cannot load {settings.path}. The file may be broken, too new for this version, or too large for the "
         "memory of this machine."
