@@ -195,10 +195,16 @@ class LLM(Component, ABC):
                         f"{self._title()} has no generation parameter '{key}'.{did_you_mean(key, model.model_fields)}"
                     )
         merged = {**(self.generation_kwargs or {}), **value}
-        try:
-            checked = model.model_validate(merged)
-        except ValidationError as error:
-            raise ConfigError(explain(model, error, self._title())) from error
+        # One by one, because a parameter that the model requires may be given later, when the run begins.
+        checked = model.model_construct()
+        wrong = []
+        for key, given in merged.items():
+            try:
+                model.__pydantic_validator__.validate_assignment(checked, key, given)
+            except ValidationError as error:
+                wrong.append(explain(model, error, self._title()))
+        if wrong:
+            raise ConfigError(" ".join(wrong))
         setattr(self, name, {key: getattr(checked, key) for key in merged})
 
     def batch_provider(self) -> BatchProvider:
