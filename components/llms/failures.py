@@ -30,8 +30,9 @@ LONGEST_SENTENCE = 300
 KEY_SHAPE = re.compile(r"\b(?:sk|pk|hf|gsk|xai|key|csk|fw|r8|nvapi|AIza|AQ)[-_.]?[A-Za-z0-9*•._-]{8,}")
 
 CREDIT = re.compile(
-    r"insufficient_quota|insufficient[ _]balance|insufficient[ _]credit|credit balance|exceeded your current quota"
-    r"|billing|payment required|out of credits|exceeded your monthly|spending limit|negative balance",
+    r"insufficient_quota|insufficient[ _]balance|insufficient[ _]credit|insufficient funds|credit balance|credit limit"
+    r"|exceeded your current quota|exceeded your monthly|billing[ _]hard[ _]limit|billing_not_active|billing is not"
+    r"|payment required|out of credits|no credits|spending limit|negative balance",
     re.IGNORECASE,
 )
 KEY_REFUSED = re.compile(
@@ -95,15 +96,17 @@ def error_for(
         status = _status_in_body(told)
     kind: type[ProviderError] = ProviderDown if status >= 500 else RequestRefused
     text = f"{provider} had an error." if status >= 500 else f"{provider} refused the request."
+    wait = retry_after(headers, data)
     for statuses, words, candidate, sentence in RULES:
         if candidate is UnknownModel and told.parameter not in ("", "model"):
             continue
+        if candidate is QuotaExhausted and wait is not None and "insufficient_quota" not in said:
+            continue  # a quota that comes back by itself, as Gemini's does every minute
         if status in statuses and (words is None or words.search(said)):
             kind, text = candidate, sentence.format(provider)
             break
     if told.sentence:
         text = f"{text} It says: {redacted(told.sentence, secrets or {})}"
-    wait = retry_after(headers, data)
     return kind(text, provider=provider, status=status, retry_after=wait, parameter=told.parameter)
 
 

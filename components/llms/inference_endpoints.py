@@ -85,6 +85,8 @@ class InferenceEndpointsLLM(CompatibleLLM):
         endpoint = super().endpoint
         if self.bill_to:
             endpoint.headers["X-HF-Bill-To"] = self.bill_to
+        else:
+            endpoint.headers.pop("X-HF-Bill-To", None)
         return endpoint
 
     @property

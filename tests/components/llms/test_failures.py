@@ -37,11 +37,14 @@ MONTHLY = "You have exceeded your monthly included credits for Inference Provide
 TGI = "Input validation error: `inputs` tokens + `max_new_tokens` must be at most 4096 tokens; context window is full"
 FLAGGED = {"error": {"message": "Your input was flagged", "metadata": {"reasons": ["violence"]}}}
 
+UPGRADE = "Rate limit reached. Limit 6000, Used 5990. Need more tokens? Visit https://console.groq.com/settings/billing"
+
 SAID = [
     (401, openai("Incorrect API key provided: sk-abc*****wxyz.", "invalid_api_key"), CredentialError),
     (429, openai("You exceeded your current quota", "insufficient_quota"), QuotaExhausted),
     (429, openai("Rate limit reached for requests", "rate_limit_exceeded"), RateLimited),
     (429, openai("Request too large for gpt-4o on tokens per min (TPM): Limit 10000"), ContextTooLong),
+    (429, openai(UPGRADE, "rate_limit_exceeded"), RateLimited),
     (429, openai("No flex capacity", "resource_unavailable"), RateLimited),
     (404, openai("The model `gpt-9` does not exist", "model_not_found"), UnknownModel),
     (400, openai(CONTEXT, "context_length_exceeded", "messages"), ContextTooLong),
@@ -122,6 +125,13 @@ def test_gemini_says_in_the_body_how_long_to_wait():
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}]
     error = error_for(429, {}, {"error": {"message": "Quota", "details": details}}, "Gemini")
     assert error.retry_after == 17.0
+
+
+def test_a_quota_that_comes_back_by_itself_is_a_rate_limit():
+    said = "You exceeded your current quota, please check your plan and billing details."
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}]
+    assert type(error_for(429, {}, {"error": {"message": said, "details": details}}, "Gemini")) is RateLimited
+    assert type(error_for(429, {}, {"error": {"message": said}}, "OpenAI")) is QuotaExhausted
 
 
 def test_the_parameter_that_was_refused_is_kept():

@@ -162,9 +162,11 @@ def test_half_a_character_in_a_row_is_refused_before_it_is_sent(server):
 
 def test_one_session_serves_all_calls_of_a_loop(server):
     async def twice():
+        sessions = set()
         for _ in range(2):
             await post_json(f"{server.base_url}/chat/completions", headers=HEADERS, body=BODY, provider="Test")
-        return len(http._sessions)
+            sessions.add(http._sessions[asyncio.get_running_loop()][0])
+        return len(sessions)
 
     assert asyncio.run(twice()) == 1
 
