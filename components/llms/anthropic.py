@@ -9,6 +9,10 @@ from pydantic import Field, validate_call
 
 from components.component import ModelName
 from components.errors import ConfigError, ReplyError
+from components.llms.batch.anthropic import AnthropicBatch
+from components.llms.batch.caps import caps
+from components.llms.batch.choice import wire_of
+from components.llms.batch.protocol import BatchProvider
 from components.llms.chat import all_thought, declined, finish_reason, token_counts, with_statistics
 from components.llms.output import split_input
 from components.llms.parameters import ExtraBody, TopK, TopP
@@ -63,6 +67,17 @@ class AnthropicLLM(RemoteLLM):
             return "/messages" if self.endpoint.site.url.endswith("/v1") else "/v1/messages", body
 
         return parse_message(await self._insist(request, form, kept=(extra_body or {}).keys()))
+
+    def batch_provider(self) -> BatchProvider:
+        below = "" if self.endpoint.site.url.endswith("/v1") else "/v1"
+        return AnthropicBatch(wire_of(self, below), caps("anthropic"), self.account)
+
+    @property
+    def has_batch_api(self) -> bool:
+        return True
+
+    def _read(self, reply: Mapping[str, Any], count: int) -> GenerateOutput:
+        return parse_message(reply)
 
     def _rung(self, form: Form) -> Rung:
         rung = super()._rung(form)

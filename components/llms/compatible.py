@@ -6,6 +6,8 @@ from typing import Any
 
 from components.errors import ConfigError
 from components.llms import chat
+from components.llms.batch.choice import compatible_batch, is_local
+from components.llms.batch.protocol import BatchProvider
 from components.llms.output import merge_outputs, nth
 from components.llms.remote import RemoteLLM
 from components.llms.structured import Form
@@ -83,6 +85,19 @@ class CompatibleLLM(RemoteLLM):
         data = await self._insist(request, form, kept=(question.extra or {}).keys())
         parse = chat.parse_text if isinstance(question.prompt, str) else chat.parse_chat
         return parse(data, count)
+
+    def batch_provider(self) -> BatchProvider:
+        return compatible_batch(self)
+
+    @property
+    def has_batch_api(self) -> bool:
+        return not is_local(self)
+
+    def _read(self, reply: Mapping[str, Any], count: int) -> GenerateOutput:
+        choices = reply.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        is_text = isinstance(first, Mapping) and "message" not in first and "text" in first
+        return chat.parse_text(reply, count) if is_text else chat.parse_chat(reply, count)
 
     def most_tokens(self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]) -> tuple[int, int]:
         read, written = super().most_tokens(input, num_generations, kwargs)

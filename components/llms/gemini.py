@@ -9,6 +9,10 @@ from pydantic import validate_call
 from components.component import ModelName
 from components.errors import ReplyError
 from components.llms.anthropic import DATA_URL
+from components.llms.batch.caps import caps
+from components.llms.batch.choice import wire_of
+from components.llms.batch.gemini import GeminiBatch
+from components.llms.batch.protocol import BatchProvider
 from components.llms.chat import all_thought, declined, token_counts, with_statistics
 from components.llms.output import split_input
 from components.llms.parameters import (
@@ -85,6 +89,16 @@ class GeminiLLM(RemoteLLM):
             return path, content_body(prompt, options, form, rung, extra_body)
 
         return parse_content(await self._insist(request, form))
+
+    def batch_provider(self) -> BatchProvider:
+        return GeminiBatch(wire_of(self), caps("gemini"), self.account)
+
+    @property
+    def has_batch_api(self) -> bool:
+        return True
+
+    def _read(self, reply: Mapping[str, Any], count: int) -> GenerateOutput:
+        return parse_content(reply)
 
 
 def content_body(

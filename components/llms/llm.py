@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from components.component import Component, Incidental, RuntimeParameter, explain
 from components.errors import ConfigError, ReplyError, UnknownParameter, did_you_mean
+from components.llms.batch.local import LocalBatch, local_output, local_requests, tokens_of
 from components.llms.batch.protocol import BatchProvider
 from components.llms.gate import current_gate
 from components.llms.loop import run_in_background
@@ -208,24 +209,25 @@ class LLM(Component, ABC):
         setattr(self, name, {key: getattr(checked, key) for key in merged})
 
     def batch_provider(self) -> BatchProvider:
-        """Batch jobs with this model. Raises: ConfigError where it has none; CredentialError without a key."""
-        raise ConfigError(
-            f"{type(self).__name__} cannot run overnight. Set use_offline_batch_generation to False to run it now."
-        )
+        """Batch jobs with this model: at its provider, else in the background of this machine.
+
+        Raises: CredentialError without a key.
+        """
+        return LocalBatch(self)
 
     def batch_requests(
         self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]
     ) -> list[tuple[str, dict[str, Any]]]:
         """Path and body of the requests for one input, just as they would be sent now; one, or one a generation."""
-        raise ConfigError(f"{type(self).__name__} cannot run overnight.")
+        return local_requests(input, num_generations, kwargs)
 
     def batch_usage(self, path: str, reply: dict[str, Any], num_generations: int) -> tuple[int, int]:
         """Tokens read and written, as a reply counts them."""
-        return 0, 0
+        return tokens_of(reply.get("statistics"))
 
     def batch_output(self, replies: Sequence[dict[str, Any]], num_generations: int) -> GenerateOutput:
         """The replies to the requests of one input, as one output. Raises: ReplyError as the online call would."""
-        raise ConfigError(f"{type(self).__name__} cannot run overnight.")
+        return local_output(replies)
 
     def _offline_batch(self, inputs: Any, num_generations: int, kwargs: dict[str, Any]) -> list[GenerateOutput]:
         # Jobs are kept in the ledger, which stands above models; found by name, as no model may import it.

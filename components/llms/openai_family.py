@@ -5,6 +5,9 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from components.component import Incidental, RuntimeParameter
+from components.llms.batch.choice import azure_batch
+from components.llms.batch.protocol import BatchProvider
+from components.llms.batch.quirks import AZURE_DATED, QUIRKS
 from components.llms.openai import OpenAILLM
 
 
@@ -18,14 +21,22 @@ class AzureOpenAILLM(OpenAILLM):
     """The dated API, such as 2024-10-21, else OPENAI_API_VERSION in the environment, else the undated one."""
 
     async def _send(self, path: str, body: dict[str, Any]) -> Any:
+        below, version = self._place
+        if version:
+            path = f"/deployments/{quote(self.model, safe='')}{path}?api-version={quote(version, safe='')}"
+        return await super()._send(below + path, body)
+
+    def batch_provider(self) -> BatchProvider:
+        below, version = self._place
+        return azure_batch(self, below, version, AZURE_DATED if version else QUIRKS["azure"])
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        """What stands between the address and a path, and the version of the dated API where that is used."""
         root = self.endpoint.site.url
         below = "" if root.endswith("/openai") or "/openai/" in root else "/openai"
-        version = self.api_version or os.environ.get("OPENAI_API_VERSION")
-        if version:
-            path = f"{below}/deployments/{quote(self.model, safe='')}{path}?api-version={quote(version, safe='')}"
-        elif "/openai/" not in root:
-            path = f"{below}/v1{path}"
-        return await super()._send(path, body)
+        version = self.api_version or os.environ.get("OPENAI_API_VERSION") or ""
+        return (below if version or "/openai/" in root else f"{below}/v1"), version
 
 
 class GroqLLM(OpenAILLM):

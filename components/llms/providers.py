@@ -152,6 +152,15 @@ PRESETS: dict[str, Preset] = {
             has_embeddings=True,
         ),
         Preset(
+            "doubleword",
+            "Doubleword",
+            "https://api.doubleword.ai/v1",
+            "DOUBLEWORD_API_KEY",
+            "DOUBLEWORD_BASE_URL",
+            "https://app.doubleword.ai",
+            has_embeddings=True,
+        ),
+        Preset(
             "openrouter",
             "OpenRouter",
             "https://openrouter.ai/api/v1",

@@ -1,7 +1,7 @@
 """A model that asks nobody: it answers from examples, to check the wiring of a pipeline at no cost."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
@@ -47,6 +47,16 @@ class RehearsalLLM(AsyncLLM):
         """The examples for a prompt; generation parameters are accepted, and change nothing."""
         if self.latency_ms:
             await asyncio.sleep(self.latency_ms / 1000)
+        return self._examples(input, num_generations)
+
+    def batch_requests(
+        self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]
+    ) -> list[tuple[str, dict[str, Any]]]:
+        # The examples are those of the task that asks; whoever collects the batch does not know them.
+        reply = self._examples(input, num_generations)
+        return [(path, {**body, "reply": reply}) for path, body in super().batch_requests(input, num_generations, {})]
+
+    def _examples(self, input: FormattedInput, num_generations: int) -> GenerateOutput:
         answers = _answers.get()
         texts = [answers(input, index) if answers else NO_EXAMPLE for index in range(num_generations)]
         return prepare_output(

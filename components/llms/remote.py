@@ -1,26 +1,40 @@
 """What all models behind an address share: where they are, whose key they use, and how they are called."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
 from components.component import Incidental, RuntimeParameter
-from components.errors import RequestRefused
+from components.errors import ProviderError, ReplyError, RequestRefused
+from components.llms.batch.local import is_local_reply, tokens_of
 from components.llms.endpoint import Endpoint, Site, checked_base_url, checked_headers, locate, open_endpoint
 from components.llms.learned import Habits, habits_of
 from components.llms.llm import AsyncLLM
-from components.llms.output import split_input
+from components.llms.output import merge_outputs, nth, split_input
 from components.llms.pricing import Price
 from components.llms.providers import Preset, preset
 from components.llms.structured import Form, Rung, form_of
-from components.llms.typing import FormattedInput
+from components.llms.typing import FormattedInput, GenerateOutput
 from components.vault import current_vault
 
 FLEX_SECONDS = 900.0
 OPENED = "opened"
 LESSONS = 10
 """How many things a server may refuse of one request, one after the other, before its refusal is final."""
+
+
+class Withheld(BaseException):
+    """A request that was made but not sent."""
+
+    def __init__(self, path: str, body: dict[str, Any]) -> None:
+        super().__init__(path)
+        self.path = path
+        self.body = body
+
+
+_withholding: ContextVar[bool] = ContextVar("withholding", default=False)
 
 
 class RemoteLLM(AsyncLLM):
@@ -135,6 +149,59 @@ class RemoteLLM(AsyncLLM):
         form = self._form(input)
         return read + (len(form.text) // 3 if form else 0), written
 
+    @property
+    def has_batch_api(self) -> bool:
+        """Whether the provider takes batch jobs for it; else they are done on this machine."""
+        return False
+
+    def batch_requests(
+        self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]
+    ) -> list[tuple[str, dict[str, Any]]]:
+        if not self.has_batch_api:
+            return super().batch_requests(input, num_generations, kwargs)
+        count = num_generations if self.gives_many else 1
+        return [self._unsent(input, count, nth(kwargs, at)) for at in range(0, num_generations, count)]
+
+    def batch_usage(self, path: str, reply: dict[str, Any], num_generations: int) -> tuple[int, int]:
+        if is_local_reply(reply):
+            return super().batch_usage(path, reply, num_generations)
+        try:
+            output = self._read(reply, num_generations)
+        except (ProviderError, ReplyError) as error:
+            return tokens_of(error.statistics)
+        return tokens_of(output["statistics"])
+
+    def batch_output(self, replies: Sequence[dict[str, Any]], num_generations: int) -> GenerateOutput:
+        if is_local_reply(replies[0]):
+            return super().batch_output(replies, num_generations)
+        count = num_generations if len(replies) == 1 else 1
+        outputs: list[GenerateOutput | BaseException] = []
+        for reply in replies:
+            try:
+                outputs.append(self._read(reply, count))
+            except (ProviderError, ReplyError) as error:
+                outputs.append(error)
+        given = sum(1 if isinstance(output, BaseException) else len(output["generations"]) for output in outputs)
+        short = ReplyError("The provider gave fewer answers than it was asked for.")
+        return merge_outputs([*outputs, *[short] * (num_generations - given)])
+
+    def _unsent(self, input: FormattedInput, count: int, kwargs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The request of an online call, caught on its way out, so that there is but one way to make it."""
+        token = _withholding.set(True)
+        call = self.agenerate(input, num_generations=count, **kwargs)
+        try:
+            call.send(None)
+        except Withheld as made:
+            return made.path, made.body
+        finally:
+            _withholding.reset(token)
+            call.close()
+        raise AssertionError("a call waits for nothing before it sends its request")
+
+    def _read(self, reply: Mapping[str, Any], count: int) -> GenerateOutput:
+        """A reply to one request as an output. Raises: ReplyError, ContentRefused."""
+        raise NotImplementedError
+
     def _form(self, input: FormattedInput) -> Form | None:
         """The form of the answer: the input's own, else the model's."""
         asked = split_input(input)[1]
@@ -161,6 +228,8 @@ class RemoteLLM(AsyncLLM):
         """
         for lesson in range(LESSONS):
             path, body = request()
+            if _withholding.get():
+                raise Withheld(path, body)
             rung = self._rung(form) if form is not None else None
             try:
                 return await self._send(path, body)

@@ -5,13 +5,13 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from components.errors import LedgerError, RunConflict
+from components.home import home
 from components.pipeline.ledger.cells import CELL, EVENT, ROUTE, RUN, STEP, Record, record_cells, remove_cells
 from components.pipeline.ledger.database import Database
 from components.pipeline.ledger.migrate import upgrade
@@ -21,11 +21,6 @@ from components.states import LIVE_STATES, CellState, RunState
 LEASE_SECONDS = 60.0
 WITHOUT_SPEC = tuple(literal("").label("spec") if column.name == "spec" else column for column in RUN.c)
 PAGE = 500
-
-
-def home() -> Path:
-    """The folder that holds everything: `STILLROOM_HOME`, or `.stillroom` in the user's home."""
-    return Path(os.environ.get("STILLROOM_HOME") or Path.home() / ".stillroom").expanduser()
 
 
 def default_url() -> str:

@@ -1,0 +1,146 @@
+"""A batch job on this machine, as a folder: what was asked, what is answered, and how it stands."""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from components.errors import BatchGone
+
+ID = re.compile(r"local_[0-9a-f]{24}")
+Status = Literal["in_progress", "completed", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class State:
+    """How a job stands, as its file says."""
+
+    tag: str
+    total: int
+    created_at: float
+    status: Status = "in_progress"
+    completed: int = 0
+    failed: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class LocalJob:
+    """One folder. Only who holds its lock writes to it, so that no row is worked on twice at once."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """Its name, which is the job's id."""
+        return self.folder.name
+
+    @property
+    def results(self) -> Path:
+        """The answers, a line each, in the order in which they came."""
+        return self.folder / "results.jsonl"
+
+    @property
+    def is_cancel_asked(self) -> bool:
+        """Whether somebody wants it to end."""
+        return (self.folder / "cancel").exists()
+
+    def state(self) -> State:
+        """How it stands. Raises: BatchGone for a job that is not there, or was never begun."""
+        try:
+            return State(**orjson.loads((self.folder / "state.json").read_bytes()))
+        except FileNotFoundError:
+            raise BatchGone(f"There is no batch job '{self.id}' on this machine.") from None
+
+    def write(self, state: State) -> None:
+        """Put a new state in the place of the old one, whole or not at all."""
+        draft = self.folder / f"state.{secrets.token_hex(4)}.json"
+        with open(draft, "wb") as handle:
+            handle.write(orjson.dumps(asdict(state)))
+            handle.flush()
+            os.fsync(handle.fileno())
+        draft.rename(self.folder / "state.json")
+
+    def ask_to_cancel(self) -> None:
+        """Tell whoever works on it to end."""
+        (self.folder / "cancel").touch()
+
+    def requests(self) -> Iterator[dict[str, Any]]:
+        """What was asked, a line at a time."""
+        with open(self.folder / "input.jsonl", "rb") as handle:
+            for line in handle:
+                yield orjson.loads(line)
+
+    def drop_input(self) -> None:
+        """Forget what was asked, once it is all answered."""
+        (self.folder / "input.jsonl").unlink(missing_ok=True)
+
+    def answered(self) -> tuple[set[str], int]:
+        """The names of the rows that are answered, and how many of them failed.
+
+        A last line that a crash cut short is taken off: its row is asked again.
+        """
+        names: set[str] = set()
+        failed = whole = 0
+        if not self.results.exists():
+            return names, 0
+        with open(self.results, "r+b") as handle:
+            for line in handle:
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                answer = orjson.loads(line)
+                names.add(answer["custom_id"])
+                failed += "error" in answer
+            handle.truncate(whole)
+        return names, failed
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the job for the block; False where another process, or another thread, holds it."""
+        with open(self.folder / "lock", "wb") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+
+def keep(folder: Path, file: Path) -> LocalJob:
+    """A new job that keeps its own copy of the input; it begins with its first state."""
+    job = LocalJob(folder / f"local_{secrets.token_hex(12)}")
+    job.folder.mkdir(parents=True)
+    target = job.folder / "input.jsonl"
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
+    return job
+
+
+def find(folder: Path, id: str) -> LocalJob:
+    """The job of that id. Raises: BatchGone where there is none."""
+    if not ID.fullmatch(id) or not (folder / id).is_dir():
+        raise BatchGone(f"There is no batch job '{id}' on this machine.")
+    return LocalJob(folder / id)
+
+
+def every(folder: Path) -> Iterator[tuple[LocalJob, State]]:
+    """The jobs that have begun, newest first."""
+    found = []
+    for place in folder.glob("local_*") if folder.is_dir() else ():
+        try:
+            job = find(folder, place.name)
+            found.append((job, job.state()))
+        except BatchGone:
+            continue
+    yield from sorted(found, key=lambda one: one[1].created_at, reverse=True)
