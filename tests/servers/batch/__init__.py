@@ -1,0 +1,1 @@
+"""Batch APIs on loopback: OpenAI and those shaped like it, Anthropic, and Gemini."""
