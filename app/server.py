@@ -3,10 +3,10 @@
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Response
 from starlette.concurrency import run_in_threadpool
@@ -88,23 +88,23 @@ def _with_pages(app: FastAPI, studio: Studio) -> FastAPI:
     from app.ui.assets import mount_assets
 
     mount_assets(app)
-    mounted: FastAPI = gr.mount_gradio_app(
-        app,
-        main.build(studio),
-        path="/",
-        footer_links=[],
-        run_history=False,
-        allowed_paths=[],
-        show_error=True,
-        max_file_size=studio.settings.max_upload_bytes,
-        **_looks(main),
-    )
+    with warnings.catch_warnings():
+        # Said of every app with several pages, whether it asked for SSR or not.
+        warnings.filterwarnings("ignore", "SSR mode is not supported")
+        mounted: FastAPI = gr.mount_gradio_app(
+            app,
+            main.build(studio),
+            path="/",
+            footer_links=[],
+            # It would keep what people type, keys too, in the browser's storage.
+            run_history=False,
+            allowed_paths=[],
+            # An error that nobody foresaw may hold anything; those meant for people are shown all the same.
+            show_error=False,
+            max_file_size=studio.settings.max_upload_bytes,
+            **main.mount_options(),
+        )
     return mounted
-
-
-def _looks(main: Any) -> dict[str, Any]:
-    """Theme, head and the like, which Gradio takes where the pages are mounted."""
-    return dict(main.mount_options()) if hasattr(main, "mount_options") else {}
 
 
 def _set_up_gradio(uploads: Path) -> None:
