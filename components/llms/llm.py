@@ -1,31 +1,27 @@
 """The contract of a model: messages in, generations out."""
 
 import asyncio
-import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from components.component import Component, Incidental, RuntimeParameter, explain
 from components.errors import ConfigError, ReplyError, UnknownParameter, did_you_mean
 from components.llms.batch.local import LocalBatch, local_output, local_requests, tokens_of
 from components.llms.batch.protocol import BatchProvider
 from components.llms.gate import current_gate
+from components.llms.generation import longest_answer, model_of_parameters
 from components.llms.loop import run_in_background
 from components.llms.output import as_output, merge_outputs, nth
 from components.llms.pricing import Price, estimate_tokens
 from components.llms.typing import FormattedInput, GenerateOutput, HiddenState
-
-LONGEST_ANSWER = 1_024
-"""Tokens that an answer is taken to have at most, where nothing says it."""
-NOT_PARAMETERS = frozenset({"self", "input", "inputs", "num_generations"})
 
 
 class LLM(Component, ABC):
@@ -84,7 +80,7 @@ class LLM(Component, ABC):
 
     def most_tokens(self, input: FormattedInput, num_generations: int, kwargs: Mapping[str, Any]) -> tuple[int, int]:
         """The most tokens a call reads and writes; with its price, what the spending cap sets aside for it."""
-        given = kwargs.get("max_new_tokens") or kwargs.get("max_tokens") or _longest_answer(type(self))
+        given = kwargs.get("max_new_tokens") or kwargs.get("max_tokens") or longest_answer(self.generation_model())
         return estimate_tokens(input), int(given) * num_generations
 
     @property
@@ -139,7 +135,8 @@ class LLM(Component, ABC):
     @classmethod
     def generation_model(cls) -> type[BaseModel]:
         """The generation parameters as a pydantic model: types, defaults, bounds and descriptions."""
-        return _generation_model(cls)
+        method = cls.agenerate if issubclass(cls, AsyncLLM) else cls.generate
+        return model_of_parameters(f"{cls.__name__}GenerationParameters", method)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
@@ -285,29 +282,3 @@ class AsyncLLM(LLM):
             return await one(num_generations, kwargs)
         calls = (one(1, nth(kwargs, at)) for at in range(num_generations))
         return merge_outputs(await asyncio.gather(*calls, return_exceptions=True))
-
-
-@cache
-def _longest_answer(cls: type[LLM]) -> int:
-    fields = cls.generation_model().model_fields
-    set_by_class = (fields[name].default for name in ("max_new_tokens", "max_tokens") if name in fields)
-    return next((value for value in set_by_class if isinstance(value, int)), LONGEST_ANSWER)
-
-
-@cache
-def _generation_model(cls: type[LLM]) -> type[BaseModel]:
-    method: Callable[..., Any] = cls.agenerate if issubclass(cls, AsyncLLM) else cls.generate
-    method = getattr(method, "raw_function", method)
-    fields: dict[str, Any] = {}
-    takes_anything = False
-    for name, parameter in inspect.signature(inspect.unwrap(method)).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            takes_anything = True
-        elif name not in NOT_PARAMETERS and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-            annotation = Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[name] = (annotation, default)
-    config = ConfigDict(
-        extra="allow" if takes_anything else "forbid", arbitrary_types_allowed=True, protected_namespaces=()
-    )
-    return create_model(f"{cls.__name__}GenerationParameters", __config__=config, **fields)

@@ -189,3 +189,27 @@ def test_the_calls_of_other_rows_end_when_one_row_fails():
 def test_every_parameter_of_a_model_that_ships_says_what_it_is():
     for name, field in OpenAILLM.generation_model().model_fields.items():
         assert field.description, name
+
+
+def test_types_that_are_written_as_texts_are_understood():
+    source = """
+from __future__ import annotations
+from typing import Any, Literal
+from components.llms import AsyncLLM
+
+Mood = Literal["calm", "wild"]
+
+class Later(AsyncLLM):
+    @property
+    def model_name(self) -> str:
+        return "later"
+
+    async def agenerate(self, input: Any, num_generations: int = 1, mood: Mood = "calm") -> Any:
+        return [mood]
+"""
+    namespace: dict[str, Any] = {"__name__": "notebook"}
+    exec(source, namespace)
+    llm = namespace["Later"]
+    assert llm.generation_model().model_json_schema()["properties"]["mood"]["enum"] == ["calm", "wild"]
+    with pytest.raises(ConfigError, match="mood"):
+        llm(generation_kwargs={"mood": "angry"})
