@@ -171,7 +171,7 @@ class AnthropicProvider(BatchesProvider):
     def counts(self, batch: Batch) -> dict[str, int]:
         return {
             "processing": 0 if batch.ended else batch.total,
-            "succeeded": batch.ok + batch.missing,
+            "succeeded": batch.succeeded,
             "errored": batch.errors,
             "canceled": batch.cancelled,
             "expired": batch.expired,

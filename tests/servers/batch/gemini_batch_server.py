@@ -184,11 +184,12 @@ class GeminiProvider(GeminiFiles):
 
     def stats(self, batch: Batch) -> dict[str, str]:
         """Numbers are strings, and those that are 0 are left out, but for the total."""
-        done = batch.ok if batch.ended else self.progress(batch)
+        lost = batch.missing if batch.state is State.PARTIAL else 0
+        done = batch.succeeded - lost if batch.ended else self.progress(batch)
         pending = 0 if batch.ended else batch.total - done
         counts = {
             "successfulRequestCount": done,
-            "failedRequestCount": batch.errors,
+            "failedRequestCount": batch.errors + lost,
             "pendingRequestCount": pending,
         }
         return {"requestCount": str(batch.total)} | {name: str(count) for name, count in counts.items() if count}

@@ -150,7 +150,7 @@ class MistralProvider(FilesProvider, BatchesProvider):
 
     def job(self, batch: Batch) -> dict[str, Any]:
         ended = batch.ended
-        done = batch.ok + batch.errors if ended else self.progress(batch)
+        done = batch.succeeded + batch.errors if ended else self.progress(batch)
         failed = [{"message": "HTTP Error, status code: 400", "count": batch.errors}] if batch.errors else []
         return {
             "id": batch.id,
@@ -170,7 +170,7 @@ class MistralProvider(FilesProvider, BatchesProvider):
             "completed_at": seconds(batch.at.get(batch.state.value)) if ended else None,
             "total_requests": batch.total,
             "completed_requests": done,
-            "succeeded_requests": batch.ok if ended else done,
+            "succeeded_requests": batch.succeeded if ended else done,
             "failed_requests": batch.errors,
         }
 

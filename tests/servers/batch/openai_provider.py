@@ -115,7 +115,7 @@ class OpenAIProvider(FilesProvider, BatchesProvider):
         if batch.state is State.CANCELLED and self.batch.resets_counts:
             done = 0
         elif batch.ended:
-            done, failed = batch.ok, batch.errors
+            done, failed = batch.succeeded, batch.errors
         elif batch.state is State.CANCELLING:
             done = self.batch.done_when_stopped
         return {"total": batch.total, "completed": done, "failed": failed}

@@ -119,7 +119,7 @@ class OpenRouterProvider(BatchesProvider):
         return Refusal(401, "User not found.")
 
     def batch_object(self, batch: Batch) -> dict[str, Any]:
-        done, failed = (batch.ok, batch.errors) if batch.ended else (self.progress(batch), 0)
+        done, failed = (batch.succeeded, batch.errors) if batch.ended else (self.progress(batch), 0)
         error = {"message": batch.flaws[0].message, "code": batch.flaws[0].code} if batch.flaws else None
         return {
             "id": batch.id,

@@ -168,7 +168,7 @@ class XAIProvider(FilesProvider, BatchesProvider):
         """Just cancelled, all that is left counts as cancelled, though rows that were under way may still succeed."""
         total, success, error, cancelled = batch.total, 0, 0, 0
         if batch.ended:
-            success, error, cancelled = batch.ok, batch.errors, batch.stopped
+            success, error, cancelled = batch.succeeded, batch.errors, batch.expired + batch.cancelled
         elif batch.state is State.CANCELLING:
             cancelled = total
         else:
