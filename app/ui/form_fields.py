@@ -61,9 +61,9 @@ class Field:
     is_many: bool = False
 
     @property
-    def group(self) -> Path:
-        """The objects it stands in."""
-        return self.path[:-1]
+    def is_slider(self) -> bool:
+        """A number between two bounds; one that may be left open needs a place for nothing, so it is typed."""
+        return self.kind is Kind.RANGE and not self.is_optional
 
 
 def fields_of(schema: Schema, at: Path = ()) -> list[Field]:

@@ -51,15 +51,16 @@ class ModelPicker:
             self._name(name)
 
     def move(self, bench: Workbench, chosen: Chosen, place: str) -> Any:
-        """Take the model from another place."""
-        if place == self.place:
+        """Take the model from another place; Gradio may say so twice."""
+        llm = self._now()
+        if place == place_of(llm):
             return gr.skip()
-        return self._put(moved_to(self.studio, self.llm, place))
+        return self._put(moved_to(self.studio, llm, place))
 
     def connect(self, bench: Workbench, chosen: Chosen, address: str, key: str) -> Any:
         """Remember another server with its key, and use it."""
         made = self.studio.connections.add(CUSTOM.id, key, base_url=address)
-        return self._put(moved_to(self.studio, self.llm, f"connection:{made.name}"))
+        return self._put(moved_to(self.studio, self._now(), f"connection:{made.name}"))
 
     def save_key(self, bench: Workbench, chosen: Chosen, key: str) -> Any:
         """Remember the key of the provider, and use it."""
@@ -68,8 +69,14 @@ class ModelPicker:
             self.studio.connections.set_key(self.studio.connections.named(name).id, key)
         else:
             name = self.studio.connections.add(name, key).name
-        moved = moved_to(self.studio, self.llm, f"connection:{name}")
-        return self._put(moved | {model_field(moved): self.llm.get(model_field(self.llm)) or ""})
+        llm = self._now()
+        moved = moved_to(self.studio, llm, f"connection:{name}")
+        return self._put(moved | {model_field(moved): llm.get(model_field(llm)) or ""})
+
+    def _now(self) -> dict[str, Any]:
+        """The model as it is saved by now."""
+        llm = value_at(self.form.data, self.field.path, {})
+        return llm if isinstance(llm, dict) else {}
 
     def _put(self, llm: dict[str, Any]) -> Any:
         self.form.change(with_value(self.form.data, self.field.path, llm))

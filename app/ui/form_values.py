@@ -62,7 +62,7 @@ def to_widget(field: Field, value: Any) -> Any:
         return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
     if value is None:
         return _nothing(field)
-    if field.kind in (Kind.INTEGER, Kind.NUMBER):
+    if field.kind in NUMBERS and not field.is_slider:
         return _number_text(value)
     if field.kind in (Kind.LINES, Kind.DATA_FILE) and isinstance(value, list):
         return "\n".join(value)
@@ -150,7 +150,7 @@ def _is_pairs(value: Any) -> bool:
 def _nothing(field: Field) -> Any:
     if field.kind is Kind.COLUMNS:
         return []
-    if field.kind is Kind.RANGE:
+    if field.is_slider:
         return field.low
     return None if field.kind in (Kind.CHOICE, Kind.COLUMN, Kind.MODEL, Kind.SWITCH) else ""
 

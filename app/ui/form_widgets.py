@@ -45,12 +45,13 @@ def widget(field: Field, value: Any, around: Around = Around()) -> tuple[Field, 
         # Inside gr.render a widget with a value comes up disabled unless told otherwise.
         "interactive": True,
     }
-    return field, _make(field, shown, around, common), shown
+    component = _make(field, shown, around, common)
+    return field, component, component.value
 
 
 def saving_events(field: Field, component: Any) -> list[Any]:
     """The events after which a person expects the field to be saved."""
-    if field.kind is Kind.RANGE and isinstance(component, gr.Slider):
+    if isinstance(component, gr.Slider):
         return [component.release]
     if isinstance(component, gr.Dropdown):
         return [component.input, component.blur] if component.allow_custom_value else [component.input]
@@ -72,7 +73,7 @@ def _make(field: Field, shown: Any, around: Around, common: dict[str, Any]) -> A
         case Kind.CHOICE:
             choices = [(str(choice).replace("_", " "), choice) for choice in field.choices]
             return gr.Dropdown([(NOT_SET, ""), *choices] if field.is_optional else choices, value=shown or "", **common)
-        case Kind.RANGE if not field.is_optional:
+        case Kind.RANGE if field.is_slider:
             assert field.low is not None and field.high is not None
             return gr.Slider(field.low, field.high, value=shown, step=(field.high - field.low) / 100, **common)
         case Kind.COLUMN:

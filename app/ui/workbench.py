@@ -1,11 +1,12 @@
 """The pipeline that is open in one window: every change is saved at once, in the order in which it was made."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from app.studio import Studio
 from app.ui.columns import StepColumns, columns_of
+from app.ui.model_choice import model_field
 from components.pipeline.problem import Problem
 from components.pipeline.spec import PipelineSpec
 
@@ -47,9 +48,17 @@ class Workbench:
             return True
 
     def problems(self, *, asks_sources: bool = False) -> list[Problem]:
-        """Everything wrong with the pipeline as it stands."""
-        return self._studio.checks.check(self.spec, asks_sources=asks_sources)
+        """Everything wrong with the pipeline as it stands; a model without a name is told before it is asked."""
+        return [*self._studio.checks.check(self.spec, asks_sources=asks_sources), *_unnamed_models(self.spec)]
 
     def columns(self) -> dict[str, StepColumns]:
         """The columns around every step."""
         return columns_of(self.spec, self._studio.datasets)
+
+
+def _unnamed_models(spec: PipelineSpec) -> Iterator[Problem]:
+    for step in spec.steps:
+        for field, held in step.items():
+            if isinstance(held, dict) and "use" in held and held.get(model_field(held)) == "":
+                message = f"Step '{step['name']}' needs a model. Choose one, or Rehearsal to try it without."
+                yield Problem(step["name"], f"{field}.{model_field(held)}", message)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from app.settings import Settings
 from app.studio import Studio
@@ -18,16 +18,33 @@ from tests.servers.openai_server import OpenAIServer
 
 # Chromium in a container has no user namespaces, and must not talk to its maker.
 OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+RESULTS = Path(__file__).parents[2] / "test-results"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
 # Gradio says so when a page is left while an answer is on its way.
 SAID_ON_LEAVING = ("AbortError: signal is aborted without reason", "Unexpected error Connection errored out")
 
 
+expect.set_options(timeout=20_000)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep a picture of every open page of a test that failed, under test-results/."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for name in ("context", "phone"):
+            held = getattr(item, "funcargs", {}).get(name)
+            pages = held.pages if isinstance(held, BrowserContext) else [held] if isinstance(held, Page) else []
+            for number, page in enumerate(pages):
+                page.screenshot(path=RESULTS / f"{item.name}-{number}.png")
+    return report
 
 
 class Served(threading.Thread):
