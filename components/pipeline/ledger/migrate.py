@@ -7,7 +7,7 @@ from sqlalchemy import inspect, text
 from components.pipeline.ledger.database import Database
 
 HERE = Path(__file__).parent / "migrations"
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions`."""
 
 

@@ -167,6 +167,8 @@ class BatchJob(LedgerTable, table=True):
     """What a person should know or do; empty while all is well."""
     n: int = 0
     bytes: int = 0
+    tokens: int = 0
+    """About how many tokens its requests put into the provider's queue."""
     sha256: str = ""
     path: str = ""
     """The API path that its requests go to."""
@@ -203,7 +205,11 @@ class BatchRequest(LedgerTable, table=True):
     """One request of a set, and what came of it."""
 
     __tablename__ = "batch_request"
-    __table_args__ = (Index("batch_request_job", "job_key", "state"), Index("batch_request_row", "set_key", "row"))
+    __table_args__ = (
+        Index("batch_request_job", "job_key", "state"),
+        Index("batch_request_row", "set_key", "row"),
+        Index("batch_request_cell", "cell_key"),
+    )
 
     set_key: str = Field(primary_key=True, foreign_key="batch_set.key", ondelete="CASCADE")
     idx: int = Field(primary_key=True)
@@ -212,6 +218,7 @@ class BatchRequest(LedgerTable, table=True):
     row: str = ""
     """The row of the run it belongs to."""
     cell_key: str = ""
+    """The identity of what it asks, by which another run finds the answer."""
     state: str = "inflight"
     """`inflight`, `ok`, `failed`, `expired` or `missing`."""
     attempt: int = 1
