@@ -8,6 +8,7 @@ from typing import Any
 LONGEST_VALUE = 64 * 1024 * 1024
 """Characters of one value: an item of the array, or another field of the object."""
 BLANK = " \t\r\n"
+ENDS = frozenset(f"{BLANK},]}}")
 
 
 def items(pieces: Iterator[bytes], name: str, fields: dict[str, Any]) -> Iterator[Any]:
@@ -77,8 +78,8 @@ class _Text:
             except json.JSONDecodeError:
                 self._more()
                 continue
-            # A number at the very end may go on in the next piece.
-            if end < len(self._text) or isinstance(value, (dict, list, str)):
+            # A number that a piece ends in may go on in the next.
+            if isinstance(value, (dict, list, str)) or self._text[end : end + 1] in ENDS:
                 self._at = end
                 return value
             self._more()

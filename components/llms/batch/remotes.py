@@ -103,6 +103,11 @@ def settled(remote: Remote, data: Mapping[str, Any], account: str) -> Remote:
     return remote if stood >= SETTLE_SECONDS else replace(remote, status="canceling", outcome=None)
 
 
+def forget() -> None:
+    """Look at every batch as if for the first time."""
+    _seen.clear()
+
+
 def refused_lines(text: str) -> tuple[LineError, ...]:
     """The line that a refusal of a file names, if it names one."""
     error = _line_error(text)

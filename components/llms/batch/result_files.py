@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,7 +49,8 @@ def fetch(file: Path, pour: Callable[[BinaryIO], None]) -> Path:
     except OSError as error:
         raise LedgerError(f"Results cannot be written to {file.parent}: {error.strerror}.") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return file
 
 

@@ -14,13 +14,13 @@ NOT_RUN = re.compile(r"^(?:batch_)?(?:expired|cancell?ed)$|^batch cancell?ed$|ca
 EXPIRED = re.compile("expire", re.IGNORECASE)
 PASSING = re.compile(
     r"overloaded|unavailable|time[d ]?[- ]?out|timeout|internal|server[_ ]error|rate[_ ]?limit|too many requests"
-    r"|try again|capacity|temporar",
+    r"|try again|capacity|temporar|had an error",
     re.IGNORECASE,
 )
 STATUS_OF = {
     "invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403,
     "not_found_error": 404, "request_too_large": 413, "rate_limit_error": 429, "api_error": 500, "server_error": 500,
-    "timeout_error": 504, "overloaded_error": 529, "batch_client_error": 400, "batch_server_error": 500,
+    "timeout_error": 504, "overloaded_error": 529, "batch_server_error": 500,
 }  # fmt: skip
 """Where a provider names the kind of an error in place of an HTTP status."""
 RPC_STATUS = {
@@ -55,14 +55,15 @@ def failed_line(custom_id: str, status: int | None, said: Any, provider: str) ->
         told = "The batch expired before this row was done." if is_late else "The batch was canceled before this row."
         return BatchLine(custom_id, None, status, "batch_expired" if is_late else "batch_cancelled", text or told, True)
     if status is None:
-        status = _status(code, text)
-    if not status:
+        status = _status(code)
+    if status == 0:
         return BatchLine(custom_id, None, status, code, text or f"{provider} gave no answer to this row.", True)
+    guess = status or (503 if PASSING.search(f"{code} {text}") else 400)
     # 499 says that somebody hung up on the way, which is no fault of the row.
     body = {"error": said} if isinstance(said, str) else said
-    error = error_for(408 if status == 499 else status, {}, body, provider)
+    error = error_for(408 if guess == 499 else guess, {}, body, provider)
     is_account = isinstance(error, (CredentialError, QuotaExhausted))
-    return BatchLine(custom_id, None, status, code or str(status), str(error), error.is_retryable, is_account)
+    return BatchLine(custom_id, None, status, code or str(status or ""), str(error), error.is_retryable, is_account)
 
 
 def _inner(said: Any) -> Mapping[str, Any]:
@@ -82,13 +83,11 @@ def _code(said: Any) -> str:
     return str(error.get("code") or "")
 
 
-def _status(code: str, text: str) -> int:
-    """The HTTP status that an error without one would have had."""
-    if code in STATUS_OF:
-        return STATUS_OF[code]
-    if code.isdigit():
-        return RPC_STATUS.get(int(code), int(code)) if int(code) < 600 else 400
-    return 503 if PASSING.search(f"{code} {text}") else 400
+def _status(code: str) -> int | None:
+    """The HTTP status that goes with the name or number of an error; None where it has none."""
+    if code.isdigit() and int(code) < 600:
+        return RPC_STATUS.get(int(code), int(code))
+    return STATUS_OF.get(code)
 
 
 def _parsed(text: str) -> Any:
