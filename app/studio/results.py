@@ -1,5 +1,6 @@
 """The rows of a run as people see and correct them; what the model said is always kept beside."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from components.steps.step import METADATA
 
 LONGEST_VALUE = 200_000
 LONGEST_NOTE = 2_000
+LAYOUTS = 64
 MISSING = object()
 
 
@@ -42,6 +44,8 @@ class ResultTables:
 
     def __init__(self, ledger: Ledger, runs: Runs, labels: Labels) -> None:
         self._ledger, self._runs, self._labels = ledger, runs, labels
+        self._layouts: dict[tuple[str, str], Layout] = {}
+        self._lock = threading.Lock()
 
     def table(self, run_id: str, step: str = "") -> Table:
         """The results of a step; of the last one unless it is named. Raises: NotFound; ConfigError."""
@@ -53,7 +57,7 @@ class ResultTables:
             raise ConfigError(
                 f"This run has no step '{step}'.{did_you_mean(step, [record.step for record in records])}"
             )
-        layout = layout_of(run, step, {record.step for record in records if record.kind == "global"})
+        layout = self._layout(run, step, {record.step for record in records if record.kind == "global"})
         results = Results(self._ledger, run_id, step, layout.edges)
         if not run.is_portable:
             sources = [record.step for record in records if record.kind == "source"]
@@ -207,6 +211,16 @@ class ResultTables:
             reviewer=reviewer[:200],
         )
         return {"ok": True, "row": row.row, "column": column, "value": value, "was": was, "label_state": str(state)}
+
+    def _layout(self, run: Run, step: str, tables: set[str]) -> Layout:
+        # A run's pipeline never changes, and building it for every page would be the dearest part of the page.
+        key = (run.id, step)
+        layout = self._layouts.get(key) or layout_of(run, step, tables)
+        with self._lock:
+            self._layouts[key] = layout
+            if len(self._layouts) > LAYOUTS:
+                self._layouts.pop(next(iter(self._layouts)))
+        return layout
 
     def _counts(self, table: Table) -> dict[str, int]:
         counts = {str(state): count for state, count in table.results.counts().items()}

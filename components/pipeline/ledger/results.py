@@ -76,7 +76,7 @@ class Results:
     def columns(self) -> list[str]:
         """Every column of the finished rows, in the order in which they first show."""
         names: dict[str, None] = {}
-        for result in self.page(Query(limit=50)).rows:
+        for result in self._found(self._selected(Query()), limit=50, offset=0):
             names.update(dict.fromkeys(result.values))
         return list(names)
 
@@ -88,15 +88,12 @@ class Results:
 
     def page(self, query: Query) -> Page:
         """A page of rows. Raises: ConfigError for a column that cannot be sorted by."""
-        flat = self._flat() if self.record.fanned_out else None
-        base = self._select(query, flat)
+        base = self._selected(query)
+        counted = select(func.count()).select_from(base.order_by(None).subquery())
         with self._ledger.database.read() as connection:
-            total = int(
-                connection.execute(select(func.count()).select_from(base.order_by(None).subquery())).scalar_one()
-            )
-            limit = max(0, min(query.limit, LONGEST_PAGE))
-            found = connection.execute(base.limit(limit).offset(max(0, query.offset))).mappings().all()
-        return Page(total, [self._result(record) for record in found])
+            total: int = connection.execute(counted).scalar_one()
+        limit = max(0, min(query.limit, LONGEST_PAGE))
+        return Page(total, self._found(base, limit=limit, offset=max(0, query.offset)))
 
     def all(self, states: Sequence[str] = ()) -> Iterator[Result]:
         """Every row in order, read a page at a time."""
@@ -118,10 +115,10 @@ class Results:
         """Every cell on the way to a row, first step first, with prompt, raw answer and cost."""
         order = {record.step: record.position for record in self._ledger.steps(self.run_id)}
         names = _lineage(row)
-        query = select(CELL).where(CELL.c.run_id == self.run_id, CELL.c.row.in_(names))
-        steps = self._ancestors()
+        steps = sorted(self._ancestors())
+        query = select(CELL).where(CELL.c.run_id == self.run_id, CELL.c.step.in_(steps), CELL.c.row.in_(names))
         with self._ledger.database.read() as connection:
-            cells = [dict(cell) for cell in connection.execute(query).mappings() if cell["step"] in steps]
+            cells = [dict(cell) for cell in connection.execute(query).mappings()]
         for cell in cells:
             for name in ("output", "prompt", "raw"):
                 cell[name] = orjson.loads(cell[name]) if cell[name] else None
@@ -136,6 +133,14 @@ class Results:
                     found.add(before)
                     waiting.append(before)
         return found
+
+    def _selected(self, query: Query) -> Select[Any]:
+        return self._select(query, self._flat() if self.record.fanned_out else None)
+
+    def _found(self, base: Select[Any], *, limit: int, offset: int) -> list[Result]:
+        with self._ledger.database.read() as connection:
+            records = connection.execute(base.limit(limit).offset(offset)).mappings().all()
+        return [self._result(record) for record in records]
 
     def _select(self, query: Query, flat: Any) -> Select[Any]:
         columns = [CELL.c[name] for name in (*SHOWN, "n_out")]
