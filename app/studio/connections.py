@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -66,6 +66,8 @@ class Connections:
         self._keyring = Keyring(settings.home)
         self._in_memory: dict[str, SecretStr] = {}
         self._records = Records(ledger, CONNECTION, "c", "connection")
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when keys were added, replaced or removed, for whoever waits for one."""
 
     def list(self) -> Sequence[ConnectionInfo]:
         """All connections, by name."""
@@ -117,6 +119,7 @@ class Connections:
             raise ConfigError(f"A connection named '{record['name']}' is there already. Give this one another name.")
         record |= self._kept(record["id"], _checked_key(key)) if key.strip() else {}
         self._records.add(record)
+        self.on_change()
         return self._info(record)
 
     def set_key(self, connection_id: str, key: str) -> ConnectionInfo:
@@ -125,12 +128,14 @@ class Connections:
         changed = self._kept(connection_id, _checked_key(key)) | {"variable": None}
         query = update(CONNECTION).where(CONNECTION.c.id == connection_id).values(**changed)
         self._records.database.write(lambda connection: connection.execute(query))
+        self.on_change()
         return self.get(connection_id)
 
     def remove(self, connection_id: str) -> None:
         """Forget a connection and its key. Raises: NotFound."""
         self._records.remove(connection_id)
         self._in_memory.pop(connection_id, None)
+        self.on_change()
 
     def vault(self) -> StudioVault:
         """What a run may borrow: every connection with its key, bound to its own address."""

@@ -25,6 +25,8 @@ from components.vault import lend
 
 RESTING = (RunState.PAUSED, RunState.STOPPED, RunState.CAPPED)
 ENDED = (RunState.DONE, RunState.DONE_WITH_FAILURES)
+UNATTENDED = (RunState.QUEUED, RunState.WAITING_BATCH)
+"""Under way with nobody at work on it just now."""
 FAILED = (CellState.FAILED, CellState.EXPIRED)
 
 
@@ -107,11 +109,11 @@ class Runs:
 
     def pause(self, run_id: str) -> None:
         """Finish the calls in flight, then rest. Raises: NotFound; RunConflict when it is not under way."""
-        self._halt(run_id, RunState.PAUSED, (RunState.QUEUED,))
+        self._halt(run_id, RunState.PAUSED, UNATTENDED)
 
     def stop(self, run_id: str) -> None:
         """Bring a run to a rest within seconds. Raises: NotFound; RunConflict when it is not under way."""
-        self._halt(run_id, RunState.STOPPED, (RunState.QUEUED, RunState.PAUSED, RunState.CAPPED))
+        self._halt(run_id, RunState.STOPPED, (*UNATTENDED, RunState.PAUSED, RunState.CAPPED))
 
     def go_on(self, run_id: str, *, cap: float | None = None, concurrency: int | None = None) -> None:
         """Go on with a run that rests, whoever started it; `cap` takes the place of the old one.

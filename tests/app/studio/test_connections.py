@@ -151,3 +151,12 @@ def test_a_model_that_names_no_connection_finds_the_stored_key_of_its_provider(s
 def test_a_server_on_this_machine_needs_no_key(studio):
     info = studio.connections.add("custom", base_url="http://127.0.0.1:9999/v1")
     assert info.state == "no_key_needed"
+
+
+def test_whoever_waits_for_a_key_is_told_of_each_change(studio):
+    told = []
+    studio.connections.on_change = lambda: told.append(1)
+    info = studio.connections.add("openai", KEY)
+    studio.connections.set_key(info.id, KEY)
+    studio.connections.remove(info.id)
+    assert len(told) == 3

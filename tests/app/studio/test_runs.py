@@ -205,3 +205,10 @@ def test_a_deleted_run_takes_its_corrections_along(studio, work):
         assert connection.execute(select(func.count()).select_from(LABEL)).scalar() == 0
     with pytest.raises(NotFound):
         studio.runs.get(run_id)
+
+
+def test_a_run_that_waits_for_a_batch_is_stopped_at_once(studio):
+    run_id = studio.runs.start(asking(["a"]))
+    studio.ledger.set_state(run_id, RunState.WAITING_BATCH, "Waiting for batch jobs.")
+    studio.runs.stop(run_id)
+    assert state(studio, run_id) == "stopped"
