@@ -16,6 +16,7 @@ from components.llms.gate import Budget, Gate, Halted, RetryPolicy, through
 from components.llms.loop import at_home
 from components.pipeline.engine.backend import Local
 from components.pipeline.engine.batch_node import node_for
+from components.pipeline.engine.garbage import few_collections
 from components.pipeline.engine.nodes import Node
 from components.pipeline.engine.recorder import Recorder
 from components.pipeline.engine.routes import Routes
@@ -83,7 +84,8 @@ class Engine:
 
         def main() -> None:
             try:
-                result.append(asyncio.run(self._main()))
+                with few_collections():
+                    result.append(asyncio.run(self._main()))
             except BaseException as caught:
                 error.append(caught)
 
