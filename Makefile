@@ -1,5 +1,5 @@
 # `make` alone lists the targets. Each sets up what it needs; options pass through ARGS, as in make run ARGS="--port 8000".
-.PHONY: help run test check bench torture screenshots format lint dev
+.PHONY: help run test check bench torture screenshots docs format lint dev
 BIN = .venv/bin
 WITH_BROWSER = chromium=$$(scripts/browser.sh) && STILLROOM_CHROMIUM="$$chromium"
 
@@ -34,6 +34,9 @@ torture: dev ## Kill a run 100 times and count what was lost
 
 screenshots: dev ## Take the README's screenshots
 	$(WITH_BROWSER) $(BIN)/python scripts/screenshots.py $(ARGS)
+
+docs: dev ## Write the docs that come from the code
+	$(BIN)/python -m scripts.write_docs
 
 dev:
 	@scripts/setup.sh dev

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ["run", "test", "check", "format", "bench", "torture", "screenshots"]
+TARGETS = ["run", "test", "check", "format", "bench", "torture", "screenshots", "docs"]
 
 
 def make(*words: str) -> str:
