@@ -15,7 +15,7 @@ from components.home import home
 from components.pipeline.ledger.cells import CELL, EVENT, ROUTE, RUN, STEP, Record, record_cells, remove_cells
 from components.pipeline.ledger.database import Database
 from components.pipeline.ledger.migrate import upgrade
-from components.pipeline.ledger.tables import Event, Run, StepRun
+from components.pipeline.ledger.tables import Event, Run, StepRun, metadata
 from components.states import LIVE_STATES, CellState, RunState
 
 LEASE_SECONDS = 60.0
@@ -33,7 +33,7 @@ class Ledger:
 
     def __init__(self, url: str | None = None) -> None:
         self.database = Database(url or default_url())
-        upgrade(self.database)
+        upgrade(self.database, newest=metadata)
 
     def close(self) -> None:
         """Finish what is waiting and close."""

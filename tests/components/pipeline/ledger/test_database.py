@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from components.errors import LedgerError
 from components.pipeline.ledger import Ledger
 from components.pipeline.ledger.database import Database
-from components.pipeline.ledger.migrate import HEAD, HERE
+from components.pipeline.ledger.migrate import HEAD, HERE, upgrade
 from components.pipeline.ledger.tables import metadata
 
 
@@ -98,8 +98,9 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
 
 
 def test_migrations_make_just_the_tables_of_the_models(tmp_path):
-    ledger = Ledger(url(tmp_path / "a.db"))
-    ledger.close()
+    database = Database(url(tmp_path / "a.db"))
+    upgrade(database)
+    database.close()
     engine = sa.create_engine(url(tmp_path / "a.db"))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -107,6 +108,30 @@ def test_migrations_make_just_the_tables_of_the_models(tmp_path):
     config = Config()
     config.set_main_option("script_location", str(HERE))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_a_new_database_has_the_same_tables_as_a_migrated_one(tmp_path):
+    database = Database(url(tmp_path / "a.db"))
+    upgrade(database)
+    database.close()
+    Ledger(url(tmp_path / "b.db")).close()
+
+    def tables(name):
+        inspector = sa.inspect(sa.create_engine(url(tmp_path / name)))
+        return {
+            table: (
+                [(column["name"], str(column["type"]), column["nullable"]) for column in inspector.get_columns(table)],
+                inspector.get_pk_constraint(table)["constrained_columns"],
+                sorted(index["name"] for index in inspector.get_indexes(table)),
+            )
+            for table in inspector.get_table_names()
+        }
+
+    assert tables("a.db") == tables("b.db")
+    ledger = Ledger(url(tmp_path / "b.db"))
+    with ledger.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
+    ledger.close()
 
 
 def test_many_threads_may_write_at_once(tmp_path):
