@@ -21,6 +21,9 @@ NOTHING_OPEN = (
     'or with a ready pipeline.</p><a class="sr-button sr-primary" href="./">Go to Home</a></div>'
 )
 
+# On a narrow screen the form is below the cards, where nobody would see it change.
+SHOW_FORM = "() => { if (innerWidth < 1081) document.getElementById('inspector').scrollIntoView(); }"
+
 
 def build_page(studio: Studio, demo: gr.Blocks) -> None:
     """Lay out the page; `?pipeline=` in its address says which pipeline it opens, else the one changed last."""
@@ -43,6 +46,8 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
                 controls = RunControls(desk)
             with gr.Column(elem_classes="sr-inspector", elem_id="inspector"):
                 inspector(desk)
+            with gr.Column(elem_classes="sr-below"):
+                controls.preview.render()
     controls.wire(check, preview, run)
     desk.follow_prices()
     _wire_cards(desk)
@@ -92,6 +97,8 @@ def _wire_cards(desk: Desk) -> None:
 
     desk.cards.step_select(told(select), **shared)
     desk.cards.step_add(told(add), **shared)
+    for event in (desk.cards.step_select, desk.cards.step_add):
+        event(None, None, None, js=SHOW_FORM, api_visibility="private")
     desk.edits(desk.cards.step_move, move)
     desk.edits(desk.cards.step_remove, remove)
 

@@ -20,7 +20,7 @@ class RunControls:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.studio = desk, desk.studio
         self.found = module("problems", events=["problem_open"])
-        self.preview = module("preview")
+        self.preview = module("preview", render=False)
         self.dialog = module("run_dialog", events=["run_price", "run_confirm"])
         self.go = go()
         self.clock = gr.Timer(LOOK_SECONDS, active=False)

@@ -77,9 +77,13 @@ def from_widget(field: Field, shown: Any) -> Any:
     Raises: ValueError with a sentence for the person.
     """
     value = _read(field, shown)
-    if value is UNSET or (value == field.default and type(value) is type(field.default) and not field.is_required):
-        return UNSET
-    return value
+    return UNSET if value is UNSET or _is_default(field, value) else value
+
+
+def _is_default(field: Field, value: Any) -> bool:
+    # To Python, True is 1; to a component it is not.
+    is_alike = isinstance(value, bool) == isinstance(field.default, bool)
+    return not field.is_required and is_alike and bool(value == field.default)
 
 
 def _read(field: Field, shown: Any) -> Any:

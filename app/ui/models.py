@@ -73,7 +73,7 @@ def _provider(card: ProviderCard) -> Answer:
         "id": card.id,
         "title": card.title,
         "state": card.state,
-        "state_words": state_words(card),
+        "state_words": "ready" if card.id == CUSTOM.id else state_words(card),
         "is_ready": card.state in READY or any(one.state != "key_missing" for one in card.connections),
         "is_local": card.is_local,
         "base_url": card.base_url,

@@ -21,6 +21,7 @@ def module(
     elem_id: str = "",
     events: Sequence[str] = (),
     calls: Sequence[Callable[..., Any]] = (),
+    render: bool = True,
 ) -> Any:
     """An element that a script of assets/js fills; `value` is its main property.
 
@@ -41,6 +42,7 @@ def module(
         elem_id=elem_id or script.replace("_", "-"),
         server_functions=list(calls),
         script=script,
+        render=render,
     )
 
 

@@ -103,7 +103,7 @@ function publishDialog(menu, run, server) {
       said.dataset.tone = "ok";
       said.replaceChildren("It is there: ");
       const link = el("a", "", url, said);
-      if (url.startsWith("https://") || url.startsWith("http://127.0.0.1")) link.href = url;
+      if (/^https?:/.test(url)) link.href = url;
       link.target = "_blank";
       link.rel = "noopener noreferrer";
     } catch (error) {
