@@ -120,7 +120,7 @@ def test_a_new_database_has_the_same_tables_as_a_migrated_one(tmp_path):
         inspector = sa.inspect(sa.create_engine(url(tmp_path / name)))
         return {
             table: (
-                [(column["name"], str(column["type"]), column["nullable"]) for column in inspector.get_columns(table)],
+                sorted((one["name"], str(one["type"]), one["nullable"]) for one in inspector.get_columns(table)),
                 inspector.get_pk_constraint(table)["constrained_columns"],
                 sorted(index["name"] for index in inspector.get_indexes(table)),
             )
