@@ -83,7 +83,7 @@ class Wire:
         Raises: WrongAddress.
         """
         url = urljoin(f"{self.root}/", path) if "://" in path else f"{self.root}{path}"
-        if origin(url) != origin(self.root):
+        if not _is_same_host(url, self.root):
             raise WrongAddress(
                 f"{self.title} points to another server for a file. The key is not sent there.", provider=self.title
             )
@@ -114,7 +114,7 @@ class Wire:
                         if reply.is_success:
                             return take(reply)
                         target = urljoin(url, reply.headers.get("location", "")) if reply.has_redirect_location else ""
-                        if method != "GET" or not target or origin(target) != origin(url):
+                        if method != "GET" or not target or not _is_same_host(target, url):
                             failure = self._refused(reply, call)
                             break
                     url, query = target, {}
@@ -174,6 +174,13 @@ class Wire:
         if call is Call.MAKE and not isinstance(error, NEVER_SENT):
             kind, text = BatchOutcomeUnknown, f"{text} {UNSURE}"
         return kind(text, provider=self.title)
+
+
+def _is_same_host(url: str, other: str) -> bool:
+    try:
+        return origin(url) == origin(other)
+    except ValueError:
+        return False
 
 
 def _encoded(body: Any) -> bytes:

@@ -4,8 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.llms import AnthropicLLM, AzureOpenAILLM, GeminiLLM, GroqLLM, MistralLLM, OpenAILLM, OpenRouterLLM
-from components.llms import TogetherLLM, XAILLM
+from components.llms import (
+    XAILLM,
+    AnthropicLLM,
+    AzureOpenAILLM,
+    GeminiLLM,
+    GroqLLM,
+    MistralLLM,
+    OpenAILLM,
+    OpenRouterLLM,
+    TogetherLLM,
+)
 from components.llms.batch.protocol import BatchLine, Remote, UnreadableLine
 from tests.servers.batch.anthropic_batch_server import AnthropicBatchServer
 from tests.servers.batch.gemini_batch_server import GeminiBatchServer

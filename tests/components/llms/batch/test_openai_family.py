@@ -212,7 +212,7 @@ def test_there_are_three_ways_to_have_no_errors(at, way):
 
 
 def test_counters_may_go_back_and_mean_nothing(at):
-    server, journey = at("openai", polls_until_done=99, done_when_stopped=2)
+    _, journey = at("openai", polls_until_done=99, done_when_stopped=2)
     remote = journey.start()
     journey.provider.get(remote.id)
     journey.provider.cancel(remote.id)
@@ -293,7 +293,7 @@ def test_azure_has_two_sets_of_paths(at, version, url, tmp_path):
 
 
 def test_a_cancel_at_xai_is_no_end_until_the_counters_stand_still(at, monkeypatch):
-    server, journey = at("xai", polls_until_done=99, done_when_stopped=1, cancel_polls=2)
+    _, journey = at("xai", polls_until_done=99, done_when_stopped=1, cancel_polls=2)
     remote = journey.start()
     journey.provider.get(remote.id)
     monkeypatch.setattr(remotes, "SETTLE_SECONDS", 3600.0)
@@ -317,7 +317,7 @@ def test_results_in_pages_are_read_to_the_last(at, monkeypatch):
 
 
 def test_openrouter_cannot_cancel_and_says_so(at):
-    server, journey = at("openrouter")
+    _, journey = at("openrouter")
     with pytest.raises(RequestRefused, match="cannot cancel"):
         journey.provider.cancel(journey.start().id)
     assert not journey.provider.caps.can_cancel
