@@ -5,10 +5,8 @@ import os
 import pty
 import re
 import signal
-import socket
 import subprocess
 import sys
-import urllib.request
 
 import pytest
 
@@ -81,6 +79,7 @@ def test_a_run_of_another_process_is_stopped(long_pipeline, server):
     assert json.loads(told)["state"] == "stopped"
 
 
+@pytest.mark.crash
 def test_a_killed_run_is_gone_on_with_and_nothing_is_asked_twice_but_what_was_in_flight(long_pipeline, server):
     running = process("run", long_pipeline, "--concurrency", "8")
     until(lambda: len(server.requests) > 40)
@@ -130,27 +129,16 @@ def test_results_go_to_standard_output_even_when_it_is_closed_early(tmp_path):
     assert "Traceback" not in noted
 
 
-def test_serve_answers_at_the_port_and_the_home_that_were_asked_for(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (tmp_path / "log").open("w") as log:
-        serving = process("serve", "--port", port, "--home", tmp_path / "other", stdout=log, stderr=log)
-        try:
-            until(lambda: _is_healthy(port) or serving.poll() is not None, seconds=120)
-            assert _is_healthy(port), (tmp_path / "log").read_text()
-        finally:
-            serving.terminate()
-            serving.wait(timeout=60)
-    assert (tmp_path / "other" / "stillroom.db").exists()
-
-
-def _is_healthy(port):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as found:
-            return found.status == 200
-    except OSError:
-        return False
+def test_serve_takes_its_address_and_home_from_its_options(monkeypatch, tmp_path):
+    # That a process serves is proved with the command of the image.
+    served = []
+    monkeypatch.setattr("app.server.serve", served.append)
+    assert stillroom("serve", "--host", "0.0.0.0", "--port", 8000, "--home", tmp_path / "other").exit_code == 0
+    assert stillroom("serve").exit_code == 0
+    assert [(one.host, one.port, one.home) for one in served] == [
+        ("0.0.0.0", 8000, tmp_path / "other"),
+        ("127.0.0.1", 7860, tmp_path / "home"),
+    ]
 
 
 @pytest.mark.parametrize(("flag", "value"), [("--port", "99999"), ("--host", "")])

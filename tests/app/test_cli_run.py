@@ -202,6 +202,44 @@ def test_a_pipeline_that_is_wrong_starts_nothing_and_says_everything(saved):
     assert answer("runs") == {"runs": []}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00\x00", b"instruction\nq\n\x00\n", b'instruction\n"never closed\n'],
+)
+def test_a_file_that_is_no_table_is_one_sentence_and_starts_nothing(saved, server, tmp_path, content):
+    (tmp_path / "rows.csv").write_bytes(content)
+    done = stillroom("run", saved(asking(["one"], model(server))), "--data", tmp_path / "rows.csv")
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "rows.csv" in done.stderr
+    assert server.requests == []
+
+
+def test_a_file_that_breaks_off_later_stops_the_run_and_keeps_what_is_done(saved, tmp_path):
+    rows = b"".join(b"q%d\n" % number for number in range(5000))
+    (tmp_path / "rows.csv").write_bytes(b"instruction\n" + rows + b"one,too,many\n")
+    done = stillroom("run", saved(asking(["one"])), "--data", tmp_path / "rows.csv")
+    assert done.exit_code == 1
+    assert "is stopped" in done.stdout
+    assert "rows.csv, line 5002: there are 3 cells, but the header has 1." in done.stdout
+    assert "Go on with: stillroom continue r_" in done.stdout
+    assert answer("runs")["runs"][0]["rows_done"] > 0
+
+
+def test_a_key_shows_up_nowhere(saved, tmp_path, monkeypatch):
+    canary = "sk-canary-51c0ffee51c0ffee"
+    monkeypatch.setenv("OPENAI_API_KEY", canary)
+    with OpenAIServer(keys=["sk-another"]) as server:
+        done = stillroom("run", saved(asking(["one"] * 5, model(server))), "--json")
+    assert json.loads(done.stdout)["state"] == "paused"
+    exported = stillroom("export", json.loads(done.stdout)["id"], "--out", tmp_path / "out.jsonl")
+    shown = stillroom("show", json.loads(done.stdout)["id"])
+    assert canary not in done.output + exported.output + shown.output
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in kept if canary.encode() in path.read_bytes()] == []
+
+
 def test_check_lists_every_problem_with_its_step(saved):
     spec = chain("Broken", {"use": "LoadDataFromDicts", "name": "seeds"}, {"use": "TextGeneratoin", "name": "answer"})
     done = stillroom("check", saved(spec))
