@@ -10,7 +10,7 @@ from typing import Any
 from app.cli.home import SHORT, command, find, opened
 from app.cli.pipelines import checked_cap
 from app.cli.program import DONE, FAILED
-from app.cli.screen import Screen, WrongUse, count, money, table
+from app.cli.screen import Screen, WrongUse, count, in_words, money, table
 from app.cli.working import checked_out, report, work
 from components.errors import ConfigError
 from components.states import LIVE_STATES, Reason, RunState
@@ -56,6 +56,8 @@ def go_on(start_of_id: str, again: Again, screen: Screen, home: Path | None) -> 
         run = find(studio, start_of_id)
         if run.state != RunState.WAITING_BATCH:
             studio.runs.go_on(run.id, cap=cap, concurrency=again.concurrency)
+        elif cap is not None:
+            studio.runs.raise_cap(run.id, cap)
         work(studio, run.id, screen)
         return report(studio, run.id, screen, home, out)
 
@@ -86,7 +88,7 @@ def stop(start_of_id: str, screen: Screen, home: Path | None) -> int:
             pause.wait(LOOK_SECONDS)
         progress = studio.runs.progress(run_id)
     is_at_rest = progress["state"] not in LIVE_STATES
-    sentence = f"Run {run_id[:SHORT]} is {_words(progress['state'])}."
+    sentence = f"Run {run_id[:SHORT]} is {in_words(progress['state'])}."
     if not is_at_rest:
         sentence = f"Run {run_id[:SHORT]} was asked to stop, and has not done so yet."
     elif progress["state"] == RunState.STOPPED:
@@ -109,14 +111,14 @@ def export(
         state = studio.runs.get(run.id).state
     sentence = f"The results are in {out}."
     if state not in (RunState.DONE, RunState.DONE_WITH_FAILURES):
-        sentence = f"What is there so far is in {out}; the run is {_words(state)}."
+        sentence = f"What is there so far is in {out}; the run is {in_words(state)}."
     screen.answer({"run": run.id, "state": state, "out": str(out)}, sentence)
     return DONE
 
 
 def _line(run: dict[str, Any]) -> Iterator[str]:
     yield run["id"][:SHORT]
-    yield _words(run["state"])
+    yield in_words(run["state"])
     yield f"{run['rows_done']:,} of {run['rows_total']:,}"
     yield f"{run['failed']:,}"
     yield "rehearsal" if run["rehearsal"] else money(run["spent"], run["cost_known"])
@@ -128,7 +130,7 @@ def _line(run: dict[str, Any]) -> Iterator[str]:
 def _page(progress: dict[str, Any]) -> Iterator[str]:
     yield f"{progress['name']}, run {progress['id']}"
     reason = f": {progress['state_reason']}" if progress["state_reason"] else ""
-    yield f"{_words(progress['state'])}{reason}"
+    yield f"{in_words(progress['state'])}{reason}"
     if progress["rehearsal"]:
         yield "Rehearsal: no model was asked, the answers are made up."
     cap = f", cap {money(progress['cap'])}" if progress["cap"] is not None else ""
@@ -150,7 +152,3 @@ def _step(step: dict[str, Any]) -> Iterator[str]:
     yield f"{step['needs_review']:,}"
     yield f"{step['pending'] + step['in_flight']:,}"
     yield money(step["cost"], step["cost_known"])
-
-
-def _words(state: str) -> str:
-    return state.replace("_", " ")

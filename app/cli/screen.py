@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from components.errors import StillroomError
+from components.states import RunState
 
 
 class WrongUse(StillroomError):
@@ -57,6 +58,11 @@ def money(amount: float, is_known: bool = True) -> str:
     if not is_known:
         return f"${amount:,.4f} and more that is unknown" if amount else "cost unknown"
     return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:,.4f}"
+
+
+def in_words(state: str) -> str:
+    """The state of a run as people say it."""
+    return "waiting for a batch" if state == RunState.WAITING_BATCH else state.replace("_", " ")
 
 
 def _has_shape(sign: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.cli.home import SHORT, command
 from app.cli.program import DONE, DONE_WITH_FAILURES, FAILED
-from app.cli.screen import Screen, WrongUse, count, money, shortened
+from app.cli.screen import Screen, WrongUse, count, in_words, money, shortened
 from app.cli.watching import watching
 from app.studio import Studio
 from app.studio.progress import done_of
@@ -142,6 +142,8 @@ def _story(progress: dict[str, Any], home: Path | None, out: Path | None, writte
         yield f"  {where}{count(group['count'], 'row')}. {group['sentence']} ({group['reason']})"
     if state is RunState.DONE_WITH_FAILURES:
         yield f"Retry the failed rows with: {command('retry', run_id, home)}"
+    elif state is RunState.WAITING_BATCH:
+        yield f"Look for its answers later with: {command('continue', run_id, home)}"
     elif state not in ENDS:
         yield f"Go on with: {command('continue', run_id, home, '--cap AMOUNT' if state is RunState.CAPPED else '')}"
     if written is not None:
@@ -162,5 +164,5 @@ def _first_sentence(progress: dict[str, Any], state: RunState) -> str:
     if not progress["rehearsal"]:
         parts.append(f"{money(progress['spent'], progress['cost_known'])}")
     reason = f" {progress['state_reason']}" if progress["state_reason"] else ""
-    word = "done" if state in ENDS else state.replace("_", " ")
+    word = "done" if state in ENDS else in_words(state)
     return f"Run {progress['id'][:SHORT]} is {word}: {', '.join(parts)}.{reason}"

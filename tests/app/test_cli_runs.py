@@ -2,15 +2,19 @@
 
 import csv
 import json
+import threading
 
 import pytest
 
+from app.cli.screen import Screen
+from app.cli.working import work
 from components.pipeline import Pipeline
 from components.pipeline.ledger import shared_ledger
 from components.pipeline.ledger.owner import process_name
 from components.states import RunState
 from tests.app.command import answer, stillroom
 from tests.app.pipelines import asking, model
+from tests.servers.batch.openai_batch_server import OpenAIBatchServer
 from tests.servers.faults import Fault
 from tests.servers.openai_server import OpenAIServer
 
@@ -105,6 +109,21 @@ def test_a_capped_run_wants_a_higher_cap(start, server):
     assert answer("continue", run_id, "--cap", "10")["state"] == "done"
 
 
+def test_a_run_that_waits_for_a_batch_is_collected_later(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with OpenAIBatchServer(polls_until_done=1) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        llm = {"use": "OpenAILLM", "model": "gpt-4o-mini", "use_offline_batch_generation": True}
+        asking(["one", "two"], llm).save(tmp_path / "p.yaml")
+        done = stillroom("run", tmp_path / "p.yaml")
+        assert done.exit_code == 1
+        assert "is waiting for a batch: 0 of 2 rows" in done.stdout
+        assert "Look for its answers later with: stillroom continue r_" in done.stdout
+        (run,) = answer("runs")["runs"]
+        assert answer("continue", run["id"])["state"] == "done"
+        assert sum(server.on_the_bill().values()) == 1
+
+
 def test_a_run_that_is_done_is_not_gone_on_with(start):
     done = stillroom("continue", start(asking(["one"])))
     assert (done.exit_code, done.stdout) == (1, "")
@@ -120,6 +139,17 @@ def test_a_run_of_a_living_process_is_left_to_it(start, server, studio):
         assert done.exit_code == 1
         assert "under way" in done.stderr
     assert server.requests != []
+
+
+def test_a_run_that_somebody_else_took_up_first_is_looked_on_at(studio):
+    run_id = studio.runs.start(asking(["one"]))
+    studio.ledger.claim(run_id, f"{process_name()}:other")
+    looking = threading.Thread(target=work, args=(studio, run_id, Screen()), daemon=True)
+    looking.start()
+    studio.ledger.set_state(run_id, RunState.DONE)
+    looking.join(30)
+    assert not looking.is_alive()
+    assert studio.ledger.count(run_id, "answer") == 0
 
 
 def test_a_run_whose_process_is_gone_is_gone_on_with(start, server, studio, monkeypatch):
