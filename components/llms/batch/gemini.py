@@ -141,7 +141,7 @@ class GeminiBatch:
 
     def results(self, remote: Remote, folder: Path) -> Iterator[BatchLine | UnreadableLine]:
         """Every line of the responses, which hold errors too."""
-        handle = remote.handles.get("output")
+        handle = remote.handles.get("output_file")
         if not handle:
             return
         path = self._beside("download", f"/{quote(handle, safe='/')}:download")
@@ -214,5 +214,5 @@ def _handles(data: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, str
     for place in (about.get("output"), data.get("response"), about.get("dest")):
         file = (place.get("responsesFile") or place.get("fileName")) if isinstance(place, Mapping) else None
         if isinstance(file, str) and file:
-            return {"output": file}
+            return {"output_file": file}
     return {}

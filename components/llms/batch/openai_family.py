@@ -141,8 +141,8 @@ class OpenAIFamilyBatch:
 
     def _results_of_files(self, remote: Remote, folder: Path) -> Iterator[BatchLine | UnreadableLine]:
         gone: BatchGone | None = None
-        for kind in ("output", "errors"):
-            handle = remote.handles.get(kind)
+        for kind in ("output", "error"):
+            handle = remote.handles.get(f"{kind}_file")
             if not handle:
                 continue
             path = f"/files/{quote(handle, safe='')}/content"

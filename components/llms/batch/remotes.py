@@ -31,8 +31,8 @@ def remote_of(data: Mapping[str, Any], caps: Caps) -> Remote | None:
     status = str(data.get("status") or "")
     outcome = OUTCOMES.get(status.lower())
     files = {
-        "output": _first(data, "output_file_id", "output_file"),
-        "errors": _first(data, "error_file_id", "error_file"),
+        "output_file": _first(data, "output_file_id", "output_file"),
+        "error_file": _first(data, "error_file_id", "error_file"),
     }
     inputs = data.get("input_files")
     metadata = data.get("metadata")

@@ -55,7 +55,7 @@ def test_an_end_without_results_is_an_end(journey, server, final, outcome):
 
 def test_results_that_were_deleted_are_gone_and_no_fault_of_the_key(journey, server):
     remote = journey.ended(journey.start())
-    server.store.drop(remote.handles["output"])
+    server.store.drop(remote.handles["output_file"])
     with pytest.raises(BatchGone):
         journey.lines(remote)
 

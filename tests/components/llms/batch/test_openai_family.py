@@ -207,7 +207,7 @@ def test_a_queue_without_room_is_told_by_its_code(at, name):
 def test_there_are_three_ways_to_have_no_errors(at, way):
     _, journey = at("openai", no_errors=way)
     remote = journey.ended(journey.start())
-    assert ("errors" in remote.handles) is (way == "empty_file")
+    assert ("error_file" in remote.handles) is (way == "empty_file")
     assert len(journey.lines(remote)) == 3
 
 
