@@ -1,25 +1,14 @@
-"""One Chromium for the tests of the page's scripts; each test gets its own site and a page that must stay clean."""
+"""The tests of the page's scripts: each gets its own site and a page that must stay clean."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.assets.fake_run import FakeRun, Site
 
-CHROMIUM = Path("/usr/bin/chromium")
 GRID = '<div class="sr-grid" data-run="r1"></div>'
 MOUNT_GRID = 'const {mount} = await import("./assets/js/grid.js"); mount(document.querySelector(".sr-grid"));'
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = CHROMIUM if CHROMIUM.exists() else None
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

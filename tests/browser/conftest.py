@@ -1,7 +1,6 @@
 """One real server for all browser tests, one page for each; whatever goes wrong on a page fails its test."""
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,15 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from app.settings import Settings
 from app.studio import Studio
 from components.llms.providers import PRESETS
 from tests.servers.openai_server import OpenAIServer
 
-# Chromium in a container has no user namespaces, and must not talk to its maker.
-OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 RESULTS = Path(__file__).parents[2] / "test-results"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
@@ -93,15 +90,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served.studio.ledger.close()
     os.environ.clear()
     os.environ.update(kept)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = os.environ.get("STILLROOM_CHROMIUM") or shutil.which("chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=OPTIONS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
