@@ -33,7 +33,7 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
             name = gr.Textbox(
                 "", label="Pipeline name", show_label=False, container=False, max_lines=1, elem_classes="sr-name"
             )
-            saved = gr.HTML(saved_html(""), padding=False, elem_classes="sr-saved")
+            saved = gr.HTML(saved_html(), padding=False, elem_classes="sr-saved")
             cost = gr.HTML(cost_chip("…"), padding=False, elem_classes="sr-cost-place")
             check = gr.Button("Check", elem_id="check")
             preview = gr.Button("Preview 5", elem_id="preview-button")
@@ -67,7 +67,6 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
             bench: found,
             chosen: first,
             name: gr.update(value=found.spec.name),
-            saved: gr.update(value=saved_html("Saved")),
         }
 
     parts = [*desk.parts, bench, name, nothing, table]
@@ -108,7 +107,7 @@ def _wire_name(desk: Desk, name: gr.Textbox) -> None:
         if bench is None or not words.strip():
             return {name: gr.update(value=bench.spec.name if bench else "")}
         bench.change(lambda spec: with_name(spec, words))
-        return {desk.saved: gr.update(value=saved_html("Saved"))}
+        return {desk.saved: gr.update(value=saved_html(bench.id))}
 
     gr.on([name.blur, name.submit], told(rename), [desk.bench, name], [name, desk.saved], **EDIT)
 

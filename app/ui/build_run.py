@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import gradio as gr
 
-from app.studio.estimates import Estimate
-from app.ui.desk import ASK, EDIT, PREVIEWED, Desk, money, told
+from app.ui.desk import ASK, EDIT, Desk, told
 from app.ui.module import go, module
+from app.ui.run_offer import PREVIEWED, amount_of, facts_of, whole_number
 from app.ui.workbench import Chosen, Workbench
-from components.errors import ConfigError, StillroomError
+from components.errors import StillroomError
 from components.pipeline.problem import Problem
 
 LOOK_SECONDS: Final = 0.7
@@ -76,7 +76,7 @@ class RunControls:
     def price(self, bench: Workbench, turn: int, event: gr.EventData) -> Any:
         """What fewer rows will take."""
         try:
-            return self._offered(bench, turn, _whole(event.rows, "Rows"))
+            return self._offered(bench, turn, whole_number(event.rows, "Rows"))
         except StillroomError as error:
             return self._offered(bench, turn, error=error.message)
 
@@ -84,12 +84,12 @@ class RunControls:
         """Start the run, and go to its page."""
         rows = None
         try:
-            rows = _whole(event.rows, "Rows")
+            rows = whole_number(event.rows, "Rows")
             run_id = self.studio.runs.start(
                 bench.spec,
                 pipeline_id=bench.id,
-                cap=_amount(event.cap),
-                concurrency=_whole(event.concurrency, "Calls in flight"),
+                cap=amount_of(event.cap),
+                concurrency=whole_number(event.concurrency, "Calls in flight"),
                 row_limit=rows,
             )
         except StillroomError as error:
@@ -112,7 +112,7 @@ class RunControls:
         cap = estimate.suggested_cap
         offer = {
             "turn": turn,
-            "facts": _facts(estimate),
+            "facts": facts_of(estimate),
             "cap": "" if cap is None else f"{cap:.2f}",
             "is_free": estimate.is_free,
             "concurrency": concurrency,
@@ -132,44 +132,3 @@ def _findings(problems: list[Problem]) -> dict[str, Any]:
     sentence = ready if not count else f"{count} thing{'s' if count > 1 else ''} to put right before this can run."
     lines = [{"step": one.step, "message": one.message, "severity": one.severity} for one in problems]
     return {"sentence": sentence, "problems": lines}
-
-
-def _facts(estimate: Estimate) -> list[tuple[str, str]]:
-    facts = [("Rows", "unknown until they are read" if estimate.rows is None else f"{estimate.rows:,}")]
-    facts.append(("Calls", "unknown" if estimate.calls is None else f"{estimate.calls:,}"))
-    if estimate.tokens is not None and estimate.calls:
-        facts.append(("Tokens", f"{estimate.tokens.low:,.0f} to {estimate.tokens.high:,.0f}"))
-    facts.append(("Price", _price(estimate)))
-    return facts
-
-
-def _price(estimate: Estimate) -> str:
-    if estimate.is_free:
-        return "free"
-    if estimate.cost is None:
-        return "unknown, as nobody knows what this model costs"
-    how = {"measured": "measured in earlier calls", "guessed": "guessed from the length of the prompts"}
-    words = f"{money(estimate.cost.low)} to {money(estimate.cost.high)}"
-    return f"{words}, {how[estimate.basis]}" if estimate.basis in how else words
-
-
-def _whole(words: Any, name: str) -> int | None:
-    text = str(words or "").replace(",", "").strip()
-    if not text:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"{name}: type a whole number, 1 or more, or leave it empty.")
-    return int(text)
-
-
-def _amount(words: Any) -> float | None:
-    text = str(words or "").replace("$", "").replace(",", "").strip()
-    if not text:
-        return None
-    try:
-        amount = float(text)
-    except ValueError:
-        raise ConfigError("The cap is an amount in US dollars, such as 2.50. Leave it empty for none.") from None
-    if not 0 < amount < 1_000_000:
-        raise ConfigError("The cap must be more than 0.")
-    return amount

@@ -8,10 +8,11 @@ from app.studio import Studio
 from app.studio.progress import moment
 from app.ui.calls import Answer, answering, text
 from app.ui.data_table import table_of
-from app.ui.desk import ASK, told
+from app.ui.desk import ASK, say, told
 from app.ui.form_data import ENDINGS, FORMATS
 from app.ui.module import module
 from app.ui.shell import page_shell
+from components.errors import StillroomError
 
 REFRESH: Final = "() => { document.dispatchEvent(new CustomEvent('sr:datasets')); }"
 
@@ -24,14 +25,17 @@ def datasets_page(studio: Studio) -> None:
         module("datasets", calls=_calls(studio))
 
     def add(path: str | None) -> Any:
-        if path:
-            studio.datasets.add(path)
+        try:
+            if path:
+                studio.datasets.add(path)
+        except StillroomError as error:
+            say(error.message)
         return gr.update(value=None)
 
     def add_sample() -> None:
         studio.datasets.add_sample()
 
-    upload.upload(told(add), upload, upload, **ASK).then(None, None, None, js=REFRESH, api_visibility="private")
+    upload.upload(add, upload, upload, **ASK).then(None, None, None, js=REFRESH, api_visibility="private")
     sample.click(told(add_sample), None, None, **ASK).then(None, None, None, js=REFRESH, api_visibility="private")
 
 

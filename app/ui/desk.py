@@ -9,16 +9,14 @@ from typing import Any, Final
 import gradio as gr
 
 from app.studio import Studio
-from app.studio.estimates import Estimate
 from app.ui.chips import cost_chip
+from app.ui.run_offer import preview_words
 from app.ui.step_cards import cards
 from app.ui.workbench import Chosen, Workbench
 from components.errors import StillroomError
 
 Handler = Callable[..., Any]
 Updates = dict[Any, Any]
-PREVIEWED: Final = 5
-"""How many rows a preview has."""
 
 # Edits wait in one line, so that a click on Run never overtakes what was typed just before it.
 EDIT: Final[dict[str, Any]] = {
@@ -65,7 +63,7 @@ class Desk:
         problems = bench.problems()
         return {
             self.cards: gr.update(value=cards(self.studio, bench, chosen.step, problems)),
-            self.saved: gr.update(value=saved_html("Saved")),
+            self.saved: gr.update(value=saved_html(bench.id)),
             self.revision: bench.revision,
         }
 
@@ -86,25 +84,13 @@ class Desk:
         return {self.cost: gr.update(value=cost_chip(estimate.sentence)), self.preview: gr.update(value=words)}
 
 
-def preview_words(estimate: Estimate) -> str:
-    """What stands on the preview's button: nothing paid is started by a click that shows no price."""
-    name = f"Preview {PREVIEWED}"
-    if estimate.is_free or not estimate.rows or not estimate.calls:
-        return name
-    if estimate.cost is None:
-        return f"{name} (price unknown)"
-    share = min(1.0, PREVIEWED / estimate.rows)
-    return f"{name} ({money(estimate.cost.high * share)} at most)"
-
-
-def money(amount: float) -> str:
-    """US dollars; a little is said to be little, never nothing."""
-    return "under $0.01" if 0 < amount < 0.005 else f"${amount:,.2f}"
-
-
-def saved_html(words: str) -> str:
-    """The quiet line beside the name."""
-    return f'<p class="sr-subtitle" role="status">{html.escape(words)}</p>'
+def saved_html(pipeline_id: str = "") -> str:
+    """The quiet line beside the name: that everything is saved, and the way to it as a file."""
+    if not pipeline_id:
+        return ""
+    address = html.escape(f"api/pipelines/{pipeline_id}/pipeline.yaml")
+    link = f'<a href="{address}" download title="Save the pipeline as a YAML file">YAML</a>'
+    return f'<p class="sr-subtitle"><span role="status">Saved</span> · {link}</p>'
 
 
 def told(handler: Handler) -> Handler:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.ui.form import StepForm
 
 MOST_MODELS = 500
+TEST_NOTE = "Test sends one tiny request. A paid model asks a fraction of a cent for it."
 REHEARSAL_NOTE = (
     "No model is asked. Answers are made up from the examples that each task declares, to check the wiring at no cost, "
     "and are marked as a rehearsal wherever they show."
@@ -103,7 +104,7 @@ class ModelPicker:
         with gr.Row(elem_classes="sr-form-row"):
             listing = gr.Button("List models", size="sm", elem_id=f"{self.id}-list")
             test = gr.Button("Test", size="sm", elem_id=f"{self.id}-test")
-        said = gr.HTML("", elem_id=f"{self.id}-said", padding=False)
+        said = gr.HTML(_said(TEST_NOTE, ""), elem_id=f"{self.id}-said", padding=False)
 
         def listed(now: str | None) -> Any:
             try:

@@ -5,7 +5,7 @@ import { tableParts } from "./data_table.js";
 import { button, el, icon, toast } from "./dom.js";
 import { go } from "./go.js";
 import { meet } from "./mount.js";
-import { count, moment } from "./words.js";
+import { moment, plural } from "./words.js";
 
 /** Shows what server.list_datasets tells; a `sr:datasets` event on the document asks for the list anew. */
 export function mount(target) {
@@ -97,9 +97,8 @@ function nothing() {
 }
 
 function facts(one) {
-  const columns = one.columns.length === 1 ? "1 column" : `${count(one.columns.length)} columns`;
-  const list = [`${count(one.n_rows)} rows`, columns, size(one.bytes), `added ${moment(one.created_at)}`];
-  if (one.warnings.length) list.push(one.warnings.length === 1 ? "1 warning" : `${one.warnings.length} warnings`);
+  const list = [plural(one.n_rows, "row"), plural(one.columns.length, "column"), size(one.bytes), `added ${moment(one.created_at)}`];
+  if (one.warnings.length) list.push(plural(one.warnings.length, "warning"));
   return list.join(" · ");
 }
 

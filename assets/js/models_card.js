@@ -96,6 +96,7 @@ function tester(one, server, act) {
       say(`${found.models.length.toLocaleString("en-US")} models found. Begin to type a name.`, "ok");
     },
   });
+  say("Test sends one tiny request. A paid model asks a fraction of a cent for it.", "");
   form.append(test, find, said);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

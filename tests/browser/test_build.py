@@ -1,0 +1,159 @@
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.person import choose_step, field, fill, open_build, open_home, problem, ready, start_with
+
+
+def steps(page: Page) -> list[str]:
+    return page.locator(".sr-step-name").all_inner_texts()
+
+
+def add(page: Page, component: str, *, at: int) -> None:
+    """Press the plus below a card, and choose what the new step does."""
+    page.get_by_role("button", name="Add a step here").nth(at).click()
+    page.locator(f"#palette [data-use='{component}']").click()
+
+
+def test_steps_are_added_moved_and_removed(page: Page, app) -> None:
+    start_with(page, "Start blank")
+    expect(page.locator("#palette")).to_be_visible()
+    page.locator("#palette [data-use='LoadDataFromDicts']").click()
+    expect(field(page, "name")).to_have_value("load_data_from_dicts_0")
+    add(page, "KeepColumns", at=0)
+    expect(field(page, "name")).to_have_value("keep_columns_0")
+    expect(problem(page, "columns")).to_have_text("This needs a value.")
+    add(page, "TextGeneration", at=0)
+    expect(field(page, "name")).to_have_value("text_generation_0")
+    assert steps(page) == ["load_data_from_dicts_0", "text_generation_0", "keep_columns_0"]
+
+    page.get_by_role("button", name="Move down text_generation_0").click()
+    expect(page.locator(".sr-step-name").last).to_have_text("text_generation_0")
+    page.get_by_role("button", name="Remove keep_columns_0").click()
+    expect(page.locator(".sr-step-name")).to_have_text(["load_data_from_dicts_0", "text_generation_0"])
+
+    spec = app.studio.pipelines.get(page.url.partition("pipeline=")[2]).spec
+    assert spec.edges() == [("load_data_from_dicts_0", "text_generation_0")]
+
+
+def test_a_step_and_the_pipeline_can_be_renamed(page: Page) -> None:
+    start_with(page, "Label rows")
+    choose_step(page, "label")
+    fill(page, "name", "sort")
+    expect(page.locator(".sr-step-name").last).to_have_text("sort")
+    fill(page, "query_title", "Ticket")
+    name = page.get_by_label("Pipeline name")
+    name.fill("Support <b>tickets</b> ${1} {{2}}")
+    name.blur()
+    expect(page.locator(".sr-saved .sr-subtitle")).to_contain_text("Saved")
+
+    page.reload()
+    open_build(page)
+    expect(page.get_by_label("Pipeline name")).to_have_value("Support <b>tickets</b> ${1} {{2}}")
+    choose_step(page, "sort")
+    expect(field(page, "query_title")).to_have_value("Ticket")
+    open_home(page)
+    expect(page.get_by_role("link", name="Support <b>tickets</b> ${1} {{2}}", exact=True)).to_be_visible()
+
+
+def test_another_component_keeps_the_settings_that_both_have(page: Page) -> None:
+    start_with(page, "Transform a table")
+    choose_step(page, "transform")
+    page.get_by_role("button", name="All settings").click()
+    page.locator("#f-use input").click()
+    page.get_by_role("option", name="Text classification").click()
+    expect(page.locator("#f-available_labels")).to_be_visible()
+    expect(field(page, "name")).to_have_value("transform")
+    expect(field(page, "llm.generation_kwargs.max_new_tokens")).to_have_value("512")
+
+
+def test_two_windows_never_overwrite_each_other_unseen(context: BrowserContext, page: Page) -> None:
+    start_with(page, "Label rows")
+    choose_step(page, "label")
+    other = context.new_page()
+    other.goto(page.url)
+    open_build(other)
+    choose_step(other, "label")
+    fill(other, "context", "Written in the other window.")
+    expect(other.locator(".sr-saved .sr-subtitle")).to_contain_text("Saved")
+    other.reload()
+    open_build(other)
+    choose_step(other, "label")
+    expect(field(other, "context")).to_have_value("Written in the other window.")
+
+    fill(page, "context", "Written here.")
+    expect(page.get_by_text("This pipeline was changed in another window.")).to_be_visible()
+
+
+def test_check_says_what_is_wrong_and_leads_there(page: Page) -> None:
+    start_with(page, "Label rows")
+    page.get_by_role("button", name="Check").click()
+    found = ready(page, "sr-problems")
+    expect(found).to_contain_text("to put right before this can run")
+    expect(found).to_contain_text("needs a data file")
+    found.locator(".sr-notice", has_text="needs a model").get_by_role("button", name="Show").click()
+    expect(page.locator("#f-llm-place")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_one_click_leads_to_labeled_samples_and_they_stay_after_a_reload(page: Page) -> None:
+    open_home(page)
+    page.get_by_role("button", name="Try with sample tickets").click()
+    page.wait_for_url("**/build?pipeline=*")
+    open_build(page)
+    page.get_by_role("button", name="Check").click()
+    expect(ready(page, "sr-problems")).to_contain_text("The pipeline can run.")
+    page.locator("#preview-button").click()
+    expect(page.locator(".sr-preview")).to_have_attribute("data-ready", "done")
+    expect(page.locator(".sr-preview-head")).to_contain_text("rehearsal")
+    before = page.locator(".sr-preview-rows").inner_text()
+
+    page.reload()
+    open_build(page)
+    expect(page.locator(".sr-preview")).to_have_attribute("data-ready", "done")
+    assert page.locator(".sr-preview-rows").inner_text() == before
+    expect(page.locator(".sr-cost")).to_contain_text("200 rows, 200 calls")
+    expect(page.locator(".sr-cost")).to_contain_text("free")
+
+
+def test_fewer_rows_are_priced_anew_before_the_run(page: Page) -> None:
+    open_home(page)
+    page.get_by_role("button", name="Try with sample tickets").click()
+    page.wait_for_url("**/build?pipeline=*")
+    open_build(page)
+    page.get_by_role("button", name="Run", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Run this pipeline")
+    dialog.get_by_label("Rows", exact=False).first.fill("7")
+    expect(dialog.locator(".sr-facts")).to_contain_text("Calls7", use_inner_text=False)
+    dialog.get_by_label("Rows", exact=False).first.fill("some")
+    expect(dialog.get_by_role("alert")).to_have_text("Rows: type a whole number, 1 or more, or leave it empty.")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_pipeline_that_is_gone_is_told_in_a_sentence(page: Page) -> None:
+    page.goto("/build?pipeline=p_nothing")
+    expect(page.get_by_text("There is no pipeline 'p_nothing'.")).to_be_visible()
+
+
+def test_what_a_model_writes_is_never_taken_for_markup(page: Page, models, app, tmp_path) -> None:
+    evil = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>${window.hit=1}{{window.hit}}'
+    file = tmp_path / "evil.csv"
+    file.write_text(f'"{evil.replace(chr(34), chr(34) * 2)}",text\n1,"{evil.replace(chr(34), chr(34) * 2)}"\n')
+    models.behavior.reply = lambda body: evil
+    dataset = app.studio.datasets.add(file)
+    connection = app.studio.connections.add("custom", "", base_url=models.base_url)
+    draft = app.studio.pipelines.create("transform", dataset_id=dataset.id)
+    step = next(step for step in draft.spec.steps if step["name"] == "transform")
+    step["llm"] = app.studio.providers.llm("m", connection=connection.name)
+    app.studio.pipelines.save(draft.id, draft.spec, draft.revision)
+
+    page.goto(f"/build?pipeline={draft.id}")
+    open_build(page)
+    expect(page.locator(".sr-data-table")).to_contain_text("<img src=x")
+    page.locator("#preview-button").click()
+    expect(page.locator(".sr-preview")).to_have_attribute("data-ready", "done")
+    expect(page.locator(".sr-preview-block").filter(has_text="Raw answer").locator("pre")).to_have_text(evil)
+    run = app.studio.runs.start(pipeline_id=draft.id)
+    page.goto(f"/run?id={run}")
+    expect(page.locator(".sr-g-row").first).to_contain_text("<img src=x")
+    assert page.evaluate("window.hit") is None
