@@ -1,8 +1,9 @@
 """Read the results of a batch into the ledger, a line at a time; doing it twice does no harm."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import orjson
 
@@ -10,35 +11,60 @@ from components.errors import BatchGone
 from components.llms.batch.protocol import BatchLine, BatchProvider, Remote, UnreadableLine
 from components.llms.llm import LLM
 from components.llms.pricing import Price
-from components.pipeline.batch.planning import lines_of, read_custom_id
+from components.pipeline.batch.planning import read_custom_id
 from components.pipeline.batch.states import RequestState
 from components.pipeline.batch.store import BatchStore, Settled
+from components.pipeline.batch.writing import is_adopted
 from components.pipeline.ledger.tables import BatchJob, BatchSet
 
 CHUNK = 500
+CHUNK_BYTES = 4 * 1024 * 1024
 NOT_RUN = frozenset({"batch_expired", "expired"})
+ANY_NAME = re.compile(r"(?:b[0-9a-f]{12}-)?(\d+)(?:-(\d+))?", re.ASCII)
+"""A name of ours from a job of another ledger, or a bare row number, as the older library had it."""
+
+
+@dataclass
+class Tally:
+    """What was in the result files."""
+
+    matched: int = 0
+    strange: int = 0
+    """Lines that belong to no row of the job."""
+    unreadable: int = 0
+
+    @property
+    def is_anothers(self) -> bool:
+        """Whether there are results, and none of them is of this job."""
+        return bool(self.strange) and not self.matched
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything in the files is in the ledger now."""
+        return not self.strange and not self.unreadable
 
 
 def ingest(
     job: BatchJob, batch: BatchSet, provider: BatchProvider, llm: LLM, store: BatchStore, reached: Callable[[str], None]
-) -> None:
-    """Settle every request that a result file speaks of. Raises: ProviderError when a file cannot be fetched."""
+) -> Tally:
+    """Settle every request that a result file speaks of.
+
+    Raises: ProviderError when a file cannot be fetched; what another file says is settled all the same.
+    """
+    tally = Tally()
     chunk: list[Settled] = []
-    strange = 0
-    price = batch_price(provider, llm)
-    for settled in _results(job, batch, provider, llm, price, store):
-        if settled is None:
-            strange += 1
-            continue
-        chunk.append(settled)
-        if len(chunk) >= CHUNK:
-            store.settle(job.key, batch.key, chunk)
-            reached("settled")
-            chunk = []
-    if chunk:
-        store.settle(job.key, batch.key, chunk)
-    if strange:
-        store.change(job.key, note=f"{strange} lines of the results could not be matched to a row and were left out.")
+    size = 0
+    try:
+        for settled in _results(job, batch, provider, llm, store, tally):
+            chunk.append(settled)
+            size += len(settled.reply or b"")
+            if len(chunk) >= CHUNK or size >= CHUNK_BYTES:
+                store.settle(job, chunk)
+                reached("settled")
+                chunk, size = [], 0
+    finally:
+        store.settle(job, chunk)
+    return tally
 
 
 def batch_price(provider: BatchProvider, llm: LLM) -> Price | None:
@@ -52,45 +78,46 @@ def batch_price(provider: BatchProvider, llm: LLM) -> Price | None:
 
 
 def _results(
-    job: BatchJob, batch: BatchSet, provider: BatchProvider, llm: LLM, price: Price | None, store: BatchStore
-) -> Iterator[Settled | None]:
-    handles = json.loads(job.handles)
-    yield from _refused_lines(job, provider, json.loads(handles.get("errors", "[]")))
+    job: BatchJob, batch: BatchSet, provider: BatchProvider, llm: LLM, store: BatchStore, tally: Tally
+) -> Iterator[Settled]:
     assert job.remote_id is not None
+    price = batch_price(provider, llm)
+    handles = json.loads(job.handles)
     remote = Remote(job.remote_id, job.status, outcome=job.outcome or None, handles=handles)  # type: ignore[arg-type]
     try:
         for line in provider.results(remote, store.folder):
-            yield None if isinstance(line, UnreadableLine) else _settled(job, line, llm, batch, price)
+            if isinstance(line, UnreadableLine):
+                # A blank line hides nothing.
+                tally.unreadable += bool(line.text)
+                continue
+            place = _place(job, line.custom_id)
+            if place is None:
+                tally.strange += 1
+                continue
+            tally.matched += 1
+            yield _settled(job, place, line, llm, batch, price)
     except BatchGone:
-        if job.outcome in ("completed", ""):
+        # A batch that failed or was stopped early may well have no results.
+        if job.outcome == "completed":
             raise
 
 
-def _settled(job: BatchJob, line: BatchLine, llm: LLM, batch: BatchSet, price: Price | None) -> Settled | None:
-    place = read_custom_id(line.custom_id, job.key)
-    if place is None:
-        return None
-    idx, part = place
+def _place(job: BatchJob, name: str) -> tuple[int, int] | None:
+    if not is_adopted(job):
+        return read_custom_id(name, job.key)
+    found = ANY_NAME.fullmatch(name)
+    return (int(found[1]), int(found[2] or 0)) if found else None
+
+
+def _settled(
+    job: BatchJob, place: tuple[int, int], line: BatchLine, llm: LLM, batch: BatchSet, price: Price | None
+) -> Settled:
     if line.body is None:
         state = RequestState.EXPIRED if line.code in NOT_RUN else RequestState.FAILED
-        return Settled(idx, part, state, None, line.status, line.code, line.message, line.is_retryable)
-    count = 1 if part or batch.num_generations == 1 else batch.num_generations
-    read, written = llm.batch_usage(job.path, dict(line.body), count)
+        return Settled(*place, state, None, line.status, line.code, line.message, line.is_retryable)
+    reply = dict(line.body)
+    read, written = llm.batch_usage(job.path, reply, 1 if place[1] else batch.num_generations)
     return Settled(
-        idx, part, RequestState.OK, orjson.dumps(line.body), line.status, tokens_in=read, tokens_out=written,
+        *place, RequestState.OK, orjson.dumps(reply), line.status, tokens_in=read, tokens_out=written,
         cost=price.cost(read, written) if price else 0.0,
     )  # fmt: skip
-
-
-def _refused_lines(job: BatchJob, provider: BatchProvider, errors: list[dict[str, object]]) -> Iterator[Settled]:
-    """Rows that the provider named when it refused the whole file; the others are worth sending again."""
-    named = {error["line"]: error for error in errors if isinstance(error.get("line"), int)}
-    if job.outcome != "failed" or not named:
-        return
-    for number, (place, _) in enumerate(lines_of(provider, Path(job.input_file), job.key), start=1):
-        error = named.get(number)
-        if error is not None:
-            yield Settled(*place, RequestState.FAILED, code=str(error["code"]), message=str(error["message"]))
-        else:
-            message = "Another row of the same file was refused."
-            yield Settled(*place, RequestState.FAILED, message=message, is_retryable=True)

@@ -3,65 +3,50 @@
 import hashlib
 import json
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 
-from components.errors import ConfigError, OfflineBatchNotFinished
+from components.errors import ConfigError, OfflineBatchError, OfflineBatchNotFinished, StillroomError
 from components.llms.batch.protocol import BatchProvider
 from components.llms.llm import LLM
 from components.llms.typing import FormattedInput, GenerateOutput
+from components.pipeline.batch.adopting import adopted_plan
+from components.pipeline.batch.answers import Found, answered
 from components.pipeline.batch.ingest import batch_price
 from components.pipeline.batch.machine import Machine
-from components.pipeline.batch.planning import Request, plan_files
-from components.pipeline.batch.poller import owner_name
-from components.pipeline.batch.states import FINISHED, RequestState
-from components.pipeline.batch.store import BatchStore, reply_of
+from components.pipeline.batch.matching import HandedIn, Want, find, names_of
+from components.pipeline.batch.planning import Limits, Plan, Request, Unsendable, plan_files
+from components.pipeline.batch.states import FINISHED, JobState
+from components.pipeline.batch.store import BatchStore
 from components.pipeline.ledger import Ledger, shared_ledger
-from components.pipeline.ledger.tables import BatchRequest
-from components.states import Reason
+from components.pipeline.ledger.tables import BatchJob
+
+__all__ = ["Batches", "Found", "HandedIn", "Want", "generate_offline"]
 
 
-@dataclass(frozen=True)
-class Want:
-    """A row that wants an answer."""
-
-    row: str
-    key: str
-    """Its identity; an answer with the same identity serves it."""
-    prompt: FormattedInput
-
-
-@dataclass
-class Found:
-    """What came back for a row."""
-
-    state: RequestState
-    output: GenerateOutput | None = None
-    message: str = ""
-    reason: Reason = Reason.PROVIDER_ERROR
-    attempts: int = 1
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float = 0.0
-    cost_known: bool = True
-
-
-@dataclass
 class Batches:
     """Batch work of one model, over one ledger."""
 
-    ledger: Ledger
-    llm: LLM
-    on_change: Callable[[], None] = lambda: None
-    store: BatchStore = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.store = BatchStore(self.ledger)
-        self.provider: BatchProvider = self.llm.batch_provider()
-        self.machine = Machine(self.store, lambda _batch: (self.provider, self.llm))
+    def __init__(
+        self,
+        ledger: Ledger,
+        llm: LLM,
+        *,
+        make_machine: Callable[..., Machine] = Machine,
+        limits: Limits = Limits(),  # noqa: B008 - it cannot be changed
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises: CredentialError without a key; ConfigError where the model cannot work so."""
+        self.llm = llm
+        self.store = BatchStore(ledger)
+        self.provider: BatchProvider = llm.batch_provider()
+        self.machine = make_machine(self.store, lambda _batch: (self.provider, self.llm), clock=clock)
+        self._limits = limits
+        self._clock = clock
 
     def hand_in(
         self,
@@ -71,102 +56,112 @@ class Batches:
         *,
         run_id: str | None = None,
         step: str = "",
-        scope: str = "",
-    ) -> list[str]:
-        """The sets that hold these rows; rows that are in none yet are planned as a new one. Nothing is sent."""
-        known: dict[str, str] = {}
-        sets = [batch.key for batch in self.store.sets_of(run_id, step)] if run_id else []
-        for set_key in sets:
-            for request in self.store.all_requests(set_key):
-                known[request.cell_key] = set_key
-        fresh = [want for want in wants if want.key not in known]
-        if fresh:
-            key = self._set_key(fresh, scope)
-            if self.store.set(key) is None:
-                self._plan(key, fresh, count, kwargs, run_id, step)
-            sets.append(key)
-        return sets
+        reuses: bool = True,
+        allow: Callable[[float | None], None] = lambda _cost: None,
+    ) -> HandedIn:
+        """Find the requests of these rows, and plan those that were never asked. Nothing is sent.
+
+        `reuses`: take what other runs asked. `allow`: may raise when the new requests could cost too much.
+        """
+        while True:
+            handed, fresh = find(self.store, wants, run_id=run_id, step=step, reuses=reuses)
+            if not fresh:
+                return handed
+            key = self._new_key(fresh, "" if reuses else str(run_id))
+            plan = self._adopt(key, fresh) or self._plan(key, fresh, count, kwargs)
+            try:
+                allow(plan.estimate)
+                self.machine.reached("files_written")
+                # Where another process handed the same rows in at this moment, its requests are found next time.
+                if not self.store.plan(self._set(plan, count, run_id, step), plan):
+                    plan.discard()
+            except BaseException:
+                plan.discard()
+                raise
+            self.machine.reached("planned")
 
     def advance(self, sets: Sequence[str]) -> None:
         """Send what is planned, ask about what is out and collect what is done."""
-        owner = owner_name()
-        for set_key in sets:
-            for job in self.store.jobs(set_key):
-                if job.state not in FINISHED and self.store.claim(job.key, owner):
-                    try:
-                        self.machine.advance(job.key)
-                    finally:
-                        self.store.release(job.key, owner)
-        self.on_change()
+        done: set[str] = set()
+        while jobs := [job for key in sets for job in self.store.jobs(key) if job.key not in done]:
+            for job in jobs:
+                done.add(job.key)
+                if job.state not in FINISHED and not self._must_wait(job):
+                    self.machine.advance(job.key)
 
-    def answers(self, sets: Sequence[str], wants: Sequence[Want], count: int) -> Iterator[tuple[str, Found]]:
-        """What has come back so far, for the rows that want it."""
-        rows: dict[str, list[str]] = {}
-        for want in wants:
-            rows.setdefault(want.key, []).append(want.row)
-        price_known = batch_price(self.provider, self.llm) is not None
-        for set_key in sets:
-            for requests in _by_index(self.store.all_requests(set_key)):
-                if any(request.state == RequestState.INFLIGHT for request in requests):
-                    continue
-                for row in rows.pop(requests[0].cell_key, ()):
-                    yield row, self._found(requests, count, price_known)
+    def answers(self, handed: HandedIn, count: int) -> Iterator[list[tuple[str, Found]]]:
+        """What has come back by now, a few rows at a time."""
+        cost_known = batch_price(self.provider, self.llm) is not None
+        by_set: dict[str, dict[int, str]] = defaultdict(dict)
+        for row, place in handed.places.items():
+            by_set[place.set_key][place.idx] = row
+        for set_key, wanted in by_set.items():
+            for chunk in answered(self.store, set_key, wanted, self.llm, count, cost_known=cost_known):
+                for row, found in chunk:
+                    found.attempts += handed.places[row].attempts
+                yield chunk
 
-    def ids(self, sets: Sequence[str]) -> tuple[str, ...]:
-        """The provider's ids of the jobs."""
-        return tuple(job.remote_id for key in sets for job in self.store.jobs(key) if job.remote_id)
+    def jobs(self, sets: Sequence[str]) -> list[BatchJob]:
+        """The jobs of these sets."""
+        return [job for key in sets for job in self.store.jobs(key)]
 
-    def is_open(self, sets: Sequence[str]) -> bool:
-        """Whether a job is still to be heard of."""
-        return any(job.state not in FINISHED for key in sets for job in self.store.jobs(key))
+    def _must_wait(self, job: BatchJob) -> bool:
+        """Whether the provider asked for a rest; else whoever calls wants to know how it stands now."""
+        return (job.state == JobState.HELD or job.poll_errors > 0) and job.next_poll_at > self._clock()
 
-    def _plan(
-        self, key: str, wants: Sequence[Want], count: int, kwargs: Mapping[str, Any], run_id: str | None, step: str
-    ) -> None:
-        def requests() -> Iterator[Request]:
-            for idx, want in enumerate(wants):
-                for part, (path, body) in enumerate(self.llm.batch_requests(want.prompt, count, kwargs)):
-                    yield Request(idx, path, body, part, want.row, want.key)
+    def _plan(self, key: str, wants: Sequence[Want], count: int, kwargs: Mapping[str, Any]) -> Plan:
+        requests = (one for idx, want in enumerate(wants) for one in self._requests(idx, want, count, kwargs))
+        window = self.provider.caps.windows[0]
+        return plan_files(self.provider, requests, self.store.folder, key, window=window, limits=self._limits)
 
-        plan = plan_files(self.provider, requests(), self.store.folder, key, window=self.provider.caps.windows[0])
-        batch = {
-            "key": key,
+    def _requests(self, idx: int, want: Want, count: int, kwargs: Mapping[str, Any]) -> Iterator[Request | Unsendable]:
+        name = names_of(want)[-1]
+        try:
+            prompt = want.prompt()
+        except StillroomError as error:
+            yield Unsendable(idx, want.row, name, str(error))
+            return
+        except Exception as error:
+            yield Unsendable(idx, want.row, name, f"The step had an error: {type(error).__name__}: {error}")
+            return
+        parts = self.llm.batch_requests(prompt, count, kwargs)
+        read, written = self.llm.most_tokens(prompt, count, kwargs)
+        price = batch_price(self.provider, self.llm)
+        cost = price.cost(read * len(parts), written) / len(parts) if price else None
+        for part, (path, body) in enumerate(parts):
+            yield Request(idx, path, body, part, want.row, name, tokens=read, cost=cost)
+
+    def _adopt(self, key: str, wants: Sequence[Want]) -> Plan | None:
+        """A plan that consists of the jobs in `jobs_ids`, where these are not in the ledger yet."""
+        ids = self.llm.jobs_ids
+        if not ids or any(id in self.store.remote_ids() for id in ids):
+            return None
+        return adopted_plan(self.provider, key, ids, wants)
+
+    def _set(self, plan: Plan, count: int, run_id: str | None, step: str) -> dict[str, Any]:
+        return {
+            "key": plan.set_key,
             "run_id": run_id,
             "step": step,
             "model": self.llm.model_name,
             "provider": type(self.llm).__name__,
             "account": self.provider.account,
             "llm": json.dumps(self.llm.dump()),
-            "n": len(plan.requests),
+            "n": len(plan.entries),
             "num_generations": count,
-            "created_at": time.time(),
+            "estimate": plan.estimate,
+            "created_at": self._clock(),
         }
-        self.store.plan(batch, plan.jobs, iter(plan.requests))
 
-    def _set_key(self, wants: Sequence[Want], scope: str) -> str:
-        digest = hashlib.blake2b(f"{self.llm.signature()}:{scope}".encode(), digest_size=16)
+    def _new_key(self, wants: Sequence[Want], scope: str) -> str:
+        """A key that two processes with the same rows agree on, so that only one of them sends these."""
+        digest = hashlib.blake2b(f"{self.llm.signature()}:{scope}".encode(), digest_size=12)
         for want in wants:
-            digest.update(want.key.encode())
-        return digest.hexdigest()
-
-    def _found(self, requests: Sequence[BatchRequest], count: int, price_known: bool) -> Found:
-        totals: dict[str, Any] = {
-            "attempts": max(request.attempt for request in requests),
-            "tokens_in": sum(request.tokens_in for request in requests),
-            "tokens_out": sum(request.tokens_out for request in requests),
-            "cost": sum(request.cost for request in requests),
-            "cost_known": price_known,
-        }
-        bad = next((request for request in requests if request.state != RequestState.OK), None)
-        if bad is not None:
-            return Found(RequestState(bad.state), None, bad.message, _reason(bad), **totals)
-        replies = [reply_of(request) for request in requests]
-        try:
-            output = self.llm.batch_output(replies, count)
-        except Exception as error:
-            reason = getattr(error, "reason", Reason.UNPARSEABLE)
-            return Found(RequestState.FAILED, None, str(error), reason, **totals)
-        return Found(RequestState.OK, output, **totals)
+            digest.update(names_of(want)[-1].encode())
+        number = 0
+        while self.store.set(f"{digest.hexdigest()}-{number}") is not None:
+            number += 1
+        return f"{digest.hexdigest()}-{number}"
 
 
 def generate_offline(
@@ -174,29 +169,49 @@ def generate_offline(
 ) -> list[GenerateOutput]:
     """What `generate_outputs` does for a model that works offline; the same inputs find the same jobs in any process.
 
-    Raises: OfflineBatchNotFinished while jobs are out.
+    Raises: OfflineBatchNotFinished while jobs are out; OfflineBatchError when they wait for a person.
     """
     if not inputs:
         raise ConfigError("There is nothing to generate for: `inputs` is empty.")
     batches = Batches(shared_ledger(), llm)
-    wants = [
-        Want(str(idx), _input_key(llm, item, num_generations, kwargs, idx), item) for idx, item in enumerate(inputs)
-    ]
-    sets = batches.hand_in(wants, num_generations, kwargs)
+    place = batches.provider.account.partition("#")[0]
+    handed = batches.hand_in(_wants(llm, place, inputs, num_generations, kwargs), num_generations, kwargs)
     every = llm.offline_batch_generation_block_until_done
     while True:
-        batches.advance(sets)
-        llm.jobs_ids = batches.ids(sets) or None
-        if not batches.is_open(sets):
+        batches.advance(handed.sets)
+        jobs = batches.jobs(handed.sets)
+        ids = tuple(job.remote_id for job in jobs if job.remote_id)
+        llm.jobs_ids = ids or None
+        still_out = [job for job in jobs if job.state not in FINISHED]
+        if not still_out:
             break
+        if all(job.state == JobState.BLOCKED for job in still_out):
+            raise OfflineBatchError(f"An offline batch job waits for you: {still_out[0].message}")
         if every is None:
-            raise OfflineBatchNotFinished(llm.jobs_ids or ())
+            raise OfflineBatchNotFinished(ids)
         try:
             time.sleep(every)
         except KeyboardInterrupt:
-            raise OfflineBatchNotFinished(llm.jobs_ids or ()) from None
-    found = dict(batches.answers(sets, wants, num_generations))
-    return [_as_output(found[want.row], num_generations) for want in wants]
+            raise OfflineBatchNotFinished(ids) from None
+    found = {row: one for chunk in batches.answers(handed, num_generations) for row, one in chunk}
+    return [_as_output(found[str(idx)], num_generations) for idx in range(len(inputs))]
+
+
+def _wants(llm: LLM, place: str, inputs: Sequence[FormattedInput], count: int, kwargs: Mapping[str, Any]) -> list[Want]:
+    seen: Counter[bytes] = Counter()
+    wants = []
+    about = [llm.signature(), place, count, dict(kwargs)]
+    for idx, item in enumerate(inputs):
+        data = orjson.dumps([about, item], option=orjson.OPT_SORT_KEYS, default=str)
+        # The same question twice wants two answers.
+        key = hashlib.blake2b(data + b"%d" % seen[data], digest_size=16).hexdigest()
+        seen[data] += 1
+        wants.append(Want(str(idx), key, partial(_same, item), idx))
+    return wants
+
+
+def _same(item: FormattedInput) -> FormattedInput:
+    return item
 
 
 def _as_output(found: Found, count: int) -> GenerateOutput:
@@ -204,30 +219,3 @@ def _as_output(found: Found, count: int) -> GenerateOutput:
         return found.output
     nothing: Any = {"generations": [None] * count, "statistics": {}, "errors": [found.message] * count}
     return nothing  # type: ignore[no-any-return]
-
-
-def _input_key(llm: LLM, item: FormattedInput, count: int, kwargs: Mapping[str, Any], idx: int) -> str:
-    data = [llm.signature(), count, dict(kwargs), idx, item]
-    return hashlib.blake2b(orjson.dumps(data, option=orjson.OPT_SORT_KEYS, default=str), digest_size=16).hexdigest()
-
-
-def _by_index(requests: Iterator[BatchRequest]) -> Iterator[list[BatchRequest]]:
-    group: list[BatchRequest] = []
-    for request in requests:
-        if group and group[0].idx != request.idx:
-            yield group
-            group = []
-        group.append(request)
-    if group:
-        yield group
-
-
-def _reason(request: BatchRequest) -> Reason:
-    if request.state == RequestState.EXPIRED:
-        return Reason.EXPIRED
-    text = f"{request.code} {request.message}".lower()
-    if "context" in text and ("length" in text or "long" in text):
-        return Reason.CONTEXT_TOO_LONG
-    if "content_filter" in text or "content_policy" in text:
-        return Reason.REFUSED
-    return Reason.RATE_LIMIT if request.http_status == 429 else Reason.PROVIDER_ERROR

@@ -4,17 +4,20 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from components.errors import ConfigError
-from components.llms.batch.protocol import BatchProvider
+from components.errors import RequestRefused
+from components.llms.batch.protocol import BatchProvider, Reconcile
+from components.pipeline.batch.journal import keep_names
 from components.pipeline.batch.states import JobState
 
 KEY_LENGTH = 12
 BYTES_PER_TOKEN = 3
+TOO_LARGE = "too_large"
+UNSENDABLE = "unsendable"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,45 @@ class Request:
     row: str = ""
     cell_key: str = ""
     attempt: int = 1
+    tokens: int = 0
+    """About how many it puts into the queue; told by its size where this is 0."""
+    cost: float | None = None
+    """US dollars it costs at most."""
+    old_job: str = ""
+    """The job that it was in before."""
+
+
+@dataclass(frozen=True)
+class Unsendable:
+    """A row of which no request can be made, and why."""
+
+    idx: int
+    row: str
+    cell_key: str
+    message: str
+
+
+class Entry(NamedTuple):
+    """What is written down of a request; one with a message is in no job."""
+
+    idx: int
+    part: int
+    row: str
+    cell_key: str
+    job_key: str
+    attempt: int = 1
+    old_job: str = ""
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may hold, where that is less than the provider takes."""
+
+    requests: int | None = None
+    bytes: int | None = None
+    tokens: int | None = None
 
 
 @dataclass
@@ -39,8 +81,11 @@ class Shard:
     file: Path
     handle: BinaryIO
     attempt: int
+    number: int
     n: int = 0
     bytes: int = 0
+    tokens: int = 0
+    cost: float | None = 0.0
     digest: Any = field(default_factory=hashlib.sha256)
 
 
@@ -48,8 +93,21 @@ class Shard:
 class Plan:
     """Input files on disk, and the records that go with them."""
 
+    set_key: str
     jobs: list[dict[str, Any]]
-    requests: list[dict[str, Any]]
+    entries: list[Entry]
+
+    @property
+    def estimate(self) -> float | None:
+        """US dollars that all jobs cost at most; None where nobody knows."""
+        costs = [job["estimate"] for job in self.jobs]
+        return None if None in costs else sum(costs)
+
+    def discard(self) -> None:
+        """Remove the files of a plan that is not carried out."""
+        for job in self.jobs:
+            if job["input_file"]:
+                Path(job["input_file"]).unlink(missing_ok=True)
 
 
 def custom_id(job_key: str, idx: int, part: int) -> str:
@@ -70,54 +128,28 @@ def read_custom_id(name: str, job_key: str) -> tuple[int, int] | None:
 
 def plan_files(
     provider: BatchProvider,
-    requests: Iterable[Request],
+    requests: Iterable[Request | Unsendable],
     folder: Path,
     set_key: str,
     *,
     window: str = "24h",
-    cost: Callable[[int], float | None] = lambda _bytes: None,
-    most_requests: int | None = None,
-    most_bytes: int | None = None,
+    limits: Limits = Limits(),
 ) -> Plan:
     """Write requests into as few files as the provider allows, each on disk when this returns.
 
-    Raises: ConfigError for a request that is larger than the provider takes.
+    A request that is larger than the provider takes is written down as such, and is in no file.
     """
-    caps = provider.caps
-    request_limit = min(caps.max_requests, most_requests or caps.max_requests)
-    byte_limit = min(caps.max_bytes, most_bytes or caps.max_bytes)
-    shards: list[Shard] = []
-    open_shards: dict[tuple[str, int], Shard] = {}
-    records: list[dict[str, Any]] = []
-    for request in requests:
-        place = (request.path, request.attempt)
-        shard = open_shards.get(place)
-        if shard is None:
-            shard = open_shards[place] = _new_shard(folder, request, shards)
-        line = provider.line(custom_id(shard.key, request.idx, request.part), request.path, request.body)
-        if len(line) > min(caps.max_line_bytes or byte_limit, byte_limit):
-            raise ConfigError(
-                f"Row {request.idx + 1} makes a request of {len(line):,} bytes, which the provider refuses."
-            )
-        if shard.n >= request_limit or shard.bytes + len(line) > byte_limit:
-            shard = open_shards[place] = _new_shard(folder, request, shards)
-            line = provider.line(custom_id(shard.key, request.idx, request.part), request.path, request.body)
-        shard.handle.write(line)
-        shard.digest.update(line)
-        shard.n += 1
-        shard.bytes += len(line)
-        records.append(
-            {
-                "set_key": set_key,
-                "idx": request.idx,
-                "part": request.part,
-                "row": request.row,
-                "cell_key": request.cell_key,
-                "job_key": shard.key,
-                "attempt": request.attempt,
-            }
-        )
-    return Plan([_finished(shard, set_key, window, cost) for shard in shards], records)
+    files = _Files(provider, folder, limits)
+    try:
+        entries = [_written(files, request) for request in requests]
+        files.drop_empty()
+        jobs = [_finished(shard, set_key, window) for shard in files.shards]
+    except BaseException:
+        files.discard()
+        raise
+    if jobs:
+        keep_names(folder)
+    return Plan(set_key, jobs, entries)
 
 
 def lines_of(provider: BatchProvider, file: Path, job_key: str) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
@@ -131,22 +163,94 @@ def lines_of(provider: BatchProvider, file: Path, job_key: str) -> Iterator[tupl
 
 
 def remove_orphans(folder: Path, known: Iterable[str], older_than: float = 3600.0) -> None:
-    """Remove input files that a crash left before they were written down."""
-    names = set(known)
+    """Remove input files that a crash left before they were written down; `known`: keys of jobs."""
+    names = {*known, "journal"}
     for file in folder.glob("*.jsonl"):
-        if file.stem not in names and file.name != "journal.jsonl" and time.time() - file.stat().st_mtime > older_than:
+        if file.stem not in names and time.time() - file.stat().st_mtime > older_than:
             file.unlink()
 
 
-def _new_shard(folder: Path, request: Request, shards: list[Shard]) -> Shard:
-    key = secrets.token_hex(16)
-    file = folder / f"{key}.jsonl"
-    shard = Shard(key, request.path, file, open(file, "xb"), request.attempt)  # noqa: SIM115 - closed in _finished
-    shards.append(shard)
-    return shard
+class _Files:
+    """The files being filled, one for each model, path and attempt."""
+
+    def __init__(self, provider: BatchProvider, folder: Path, limits: Limits) -> None:
+        caps = provider.caps
+        self.provider, self.folder = provider, folder
+        self.most_requests = min(caps.max_requests, limits.requests or caps.max_requests)
+        self.most_bytes = min(caps.max_bytes, limits.bytes or caps.max_bytes)
+        self.most_tokens = limits.tokens
+        # Found again by their size where there is no tag, so no two may be alike.
+        self.shrinks = caps.reconcile is Reconcile.GUESS
+        self.shards: list[Shard] = []
+        self._open: dict[tuple[str, int, Any], Shard] = {}
+
+    def open_for(self, request: Request) -> Shard:
+        """The file that such a request goes into."""
+        return self._open.get(_kind(request)) or self.new_for(request)
+
+    def new_for(self, request: Request) -> Shard:
+        """The next file for such requests."""
+        key = secrets.token_hex(16)
+        file = self.folder / f"{key}.jsonl"
+        handle = open(file, "xb")  # noqa: SIM115 - closed in _finished
+        shard = self._open[_kind(request)] = Shard(key, request.path, file, handle, request.attempt, len(self.shards))
+        self.shards.append(shard)
+        return shard
+
+    def is_full(self, shard: Shard, size: int, tokens: int) -> bool:
+        """Whether a further request must go into another file."""
+        most_requests = max(1, self.most_requests - shard.number) if self.shrinks else self.most_requests
+        too_many_tokens = self.most_tokens is not None and shard.tokens + tokens > self.most_tokens
+        return shard.n > 0 and (shard.n >= most_requests or shard.bytes + size > self.most_bytes or too_many_tokens)
+
+    def drop_empty(self) -> None:
+        """Leave out the files that nothing was written to."""
+        self._remove([shard for shard in self.shards if not shard.n])
+        self.shards = [shard for shard in self.shards if shard.n]
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._remove(self.shards)
+
+    def _remove(self, shards: Iterable[Shard]) -> None:
+        for shard in shards:
+            shard.handle.close()
+            shard.file.unlink(missing_ok=True)
 
 
-def _finished(shard: Shard, set_key: str, window: str, cost: Callable[[int], float | None]) -> dict[str, Any]:
+def _kind(request: Request) -> tuple[str, int, Any]:
+    return request.path, request.attempt, request.body.get("model")
+
+
+def _written(files: _Files, request: Request | Unsendable) -> Entry:
+    if isinstance(request, Unsendable):
+        return Entry(request.idx, 0, request.row, request.cell_key, "", code=UNSENDABLE, message=request.message)
+    about = (request.idx, request.part, request.row, request.cell_key)
+    again = (request.attempt, request.old_job)
+    caps, line_of = files.provider.caps, files.provider.line
+    shard = files.open_for(request)
+    try:
+        line = line_of(custom_id(shard.key, request.idx, request.part), request.path, request.body)
+    except RequestRefused as error:
+        return Entry(*about, "", *again, UNSENDABLE, str(error))
+    if len(line) > min(caps.max_line_bytes or caps.max_bytes, caps.max_bytes):
+        return Entry(
+            *about, "", *again, TOO_LARGE, f"Its request has {len(line):,} bytes, more than the provider takes."
+        )
+    tokens = request.tokens or len(line) // BYTES_PER_TOKEN
+    if files.is_full(shard, len(line), tokens):
+        shard = files.new_for(request)
+        line = line_of(custom_id(shard.key, request.idx, request.part), request.path, request.body)
+    shard.handle.write(line)
+    shard.digest.update(line)
+    shard.n += 1
+    shard.bytes += len(line)
+    shard.tokens += tokens
+    shard.cost = None if shard.cost is None or request.cost is None else shard.cost + request.cost
+    return Entry(*about, shard.key, *again)
+
+
+def _finished(shard: Shard, set_key: str, window: str) -> dict[str, Any]:
     shard.handle.flush()
     os.fsync(shard.handle.fileno())
     shard.handle.close()
@@ -157,10 +261,11 @@ def _finished(shard: Shard, set_key: str, window: str, cost: Callable[[int], flo
         "state": JobState.PLANNED,
         "n": shard.n,
         "bytes": shard.bytes,
+        "tokens": shard.tokens,
         "sha256": shard.digest.hexdigest(),
         "path": shard.path,
         "input_file": str(shard.file),
         "window": window,
-        "estimate": cost(shard.bytes),
+        "estimate": shard.cost,
         "created_at": time.time(),
     }

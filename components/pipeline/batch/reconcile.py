@@ -1,15 +1,17 @@
 """Find out whether a batch exists whose creation had an unknown outcome, so that it is not paid for twice."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from components.llms.batch.protocol import BatchProvider, Reconcile, Remote
-from components.pipeline.batch.store import BatchStore
 from components.pipeline.ledger.tables import BatchJob
 
 SKEW = 300.0
 """Seconds by which our clock and the provider's may differ."""
 LOOKUPS = 2
 """Empty listings, at least `grace` apart, before a job is taken not to exist."""
+GUESS_BEFORE, GUESS_AFTER = 5.0, 120.0
+"""When a batch was made that may be ours, in seconds from our request."""
 
 
 @dataclass(frozen=True)
@@ -17,21 +19,27 @@ class Found:
     """What a look at the provider's list says."""
 
     remote: Remote | None = None
+    extras: tuple[Remote, ...] = ()
+    """Copies of the job that nobody needs."""
     is_absent: bool = False
-    ask: str = ""
+    is_unsure: bool = False
+    """The provider does not let anybody tell."""
     lookups: int = 0
     next_at: float = 0.0
 
 
-def reconcile(job: BatchJob, provider: BatchProvider, store: BatchStore, now: float, grace: float) -> Found:
-    """The batch of a job in state `creating`; extra copies are canceled."""
+def reconcile(job: BatchJob, provider: BatchProvider, others: Collection[str], now: float, grace: float) -> Found:
+    """Where the batch of a job is that may or may not have been made; `others` are ids that are surely not it."""
     caps = provider.caps
     if caps.reconcile is Reconcile.NONE or not caps.can_list:
-        return Found(ask=_ASK)
+        return Found(is_unsure=True)
     intent = job.intent_at or now
-    listed = list(provider.recent(intent - SKEW))
+    listed = [remote for remote in provider.recent(intent - SKEW) if remote.id not in others]
     if caps.reconcile is Reconcile.GUESS:
-        return _guess(job, listed, store, now, intent, grace)
+        near = [remote for remote in listed if _may_be(remote, job, intent, grace)]
+        if len(near) == 1:
+            return Found(near[0])
+        return Found(is_unsure=True) if near else _not_yet(job, now, intent, grace)
     ours = [
         remote
         for remote in listed
@@ -40,35 +48,20 @@ def reconcile(job: BatchJob, provider: BatchProvider, store: BatchStore, now: fl
     if not ours:
         return _not_yet(job, now, intent, grace)
     ours.sort(key=lambda remote: remote.created_at or 0.0)
-    for extra in ours[1:]:
-        if not extra.has_ended:
-            provider.cancel(extra.id)
-            store.change(job.key, note=f"A second copy, {extra.id}, was canceled.")
-    return Found(remote=ours[0])
+    return Found(ours[0], tuple(remote for remote in ours[1:] if not remote.has_ended))
 
 
-def _guess(job: BatchJob, listed: list[Remote], store: BatchStore, now: float, intent: float, grace: float) -> Found:
-    known = {other.remote_id for other in store.jobs()}
-    near = [
-        remote
-        for remote in listed
-        if remote.id not in known
-        and (remote.created_at is None or intent - 5 <= remote.created_at <= intent + 120 + grace)
-        and remote.counts.get("total", job.n) in (0, job.n)
-    ]
-    if len(near) == 1:
-        return Found(remote=near[0])
-    return Found(ask=_ASK) if near else _not_yet(job, now, intent, grace)
+def _may_be(remote: Remote, job: BatchJob, intent: float, grace: float) -> bool:
+    at, total = remote.created_at, remote.counts.get("total", 0)
+    in_time = at is None or intent - GUESS_BEFORE <= at <= intent + GUESS_AFTER + grace
+    return in_time and total in (0, job.n)
 
 
 def _not_yet(job: BatchJob, now: float, intent: float, grace: float) -> Found:
     # Lists lag behind: one empty answer soon after the request proves nothing.
-    if now - intent >= grace and job.lookups + 1 >= LOOKUPS:
+    if now < job.next_poll_at and job.lookups:
+        return Found(lookups=job.lookups, next_at=job.next_poll_at)
+    lookups = job.lookups + 1
+    if now - intent >= grace and lookups >= LOOKUPS:
         return Found(is_absent=True)
-    return Found(lookups=job.lookups + 1, next_at=max(now + grace, intent + grace))
-
-
-_ASK = (
-    "The provider did not say whether it made this job, and it cannot be looked up for sure. Look at the provider's "
-    "own page: re-attach the job by its id if it is there, or resubmit if it is not."
-)
+    return Found(lookups=lookups, next_at=now + grace)

@@ -1,37 +1,52 @@
-"""Send requests again that came back without an answer, in a new and smaller job."""
+"""Send requests again, in new and smaller jobs, with the bodies they were first sent with."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.errors import ConfigError
 from components.llms.batch.protocol import BatchProvider
-from components.pipeline.batch.planning import Request, lines_of, plan_files
-from components.pipeline.batch.store import BatchStore
-from components.pipeline.ledger.tables import BatchRequest
+from components.pipeline.batch.planning import Limits, Request, lines_of, plan_files
+from components.pipeline.batch.store import BatchStore, Closing
+from components.pipeline.ledger.tables import BatchJob, BatchRequest
 
 MOST_ATTEMPTS = 3
-"""A row is sent once, and again at most twice."""
+"""A row is sent once, and by itself again at most twice."""
 
 
 def plan_again(
-    store: BatchStore, provider: BatchProvider, set_key: str, requests: Sequence[BatchRequest], *, window: str = ""
+    store: BatchStore,
+    provider: BatchProvider,
+    set_key: str,
+    requests: Sequence[BatchRequest],
+    *,
+    window: str = "",
+    limits: Limits = Limits(),  # noqa: B008 - it cannot be changed
+    is_new_attempt: bool = True,
+    closing: tuple[BatchJob, Closing] | None = None,
+    owner: str = "",
 ) -> int:
-    """Plan a job for requests of a set, with the bodies they were first sent with; returns how many there are.
+    """Plan jobs for requests of a set; returns how many requests there are. With `closing`, the old job ends with it.
 
-    Raises: ConfigError when an input file is gone.
+    Raises: ConfigError when an input file is gone; RunConflict when a request was answered or sent again meanwhile.
     """
     if not requests:
         return 0
-    batch = store.set(set_key)
-    assert batch is not None
+    window = window or (closing[0].window if closing else provider.caps.windows[0])
     plan = plan_files(
-        provider, _bodies(store, provider, requests), store.folder, set_key, window=window or provider.caps.windows[0]
-    )
-    store.plan(batch.model_dump(), plan.jobs, iter(plan.requests))
-    return len(plan.requests)
+        provider, _bodies(store, provider, requests, int(is_new_attempt)), store.folder, set_key, window=window,
+        limits=limits,
+    )  # fmt: skip
+    try:
+        store.move(plan, closing, owner)
+    except BaseException:
+        plan.discard()
+        raise
+    return len(plan.entries)
 
 
-def _bodies(store: BatchStore, provider: BatchProvider, requests: Sequence[BatchRequest]) -> Iterator[Request]:
+def _bodies(
+    store: BatchStore, provider: BatchProvider, requests: Sequence[BatchRequest], more: int
+) -> Iterator[Request]:
     wanted: dict[str, dict[tuple[int, int], BatchRequest]] = {}
     for request in requests:
         wanted.setdefault(request.job_key, {})[request.idx, request.part] = request
@@ -43,7 +58,11 @@ def _bodies(store: BatchStore, provider: BatchProvider, requests: Sequence[Batch
                 f"The requests of batch job {job_key[:8]} are no longer on this machine, so they cannot be sent again. "
                 "Finish these rows online instead."
             )
-        for place, body in lines_of(provider, file, job_key):
-            found = mine.get(place)
+        cost = None if job.estimate is None else job.estimate / max(1, job.n)
+        for (idx, part), body in lines_of(provider, file, job_key):
+            found = mine.get((idx, part))
             if found is not None:
-                yield Request(found.idx, job.path, body, found.part, found.row, found.cell_key, found.attempt + 1)
+                yield Request(
+                    idx, job.path, body, part, found.row, found.cell_key, found.attempt + more,
+                    tokens=job.tokens // max(1, job.n), cost=cost, old_job=job_key,
+                )  # fmt: skip

@@ -25,6 +25,9 @@ class JobState(StrEnum):
 
 
 FINISHED = frozenset({JobState.CLOSED, JobState.LOST, JobState.REJECTED})
+OPEN_STATES = tuple(state for state in JobState if state not in FINISHED)
+AT_PROVIDER = (JobState.CREATING, JobState.SUBMITTED, JobState.RUNNING)
+"""States in which a job takes up room in the provider's queue, or may do so."""
 
 
 class RequestState(StrEnum):
@@ -35,3 +38,14 @@ class RequestState(StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     MISSING = "missing"
+
+
+class Unsure(StrEnum):
+    """What to do where a provider neither says whether it made a job nor lets anybody look."""
+
+    ASK = "ask"
+    """Wait for a person, who re-attaches the job by its id or resubmits it."""
+    RESUBMIT = "resubmit"
+    """Make it again; if it was made before, it is paid for twice."""
+    WAIT = "wait"
+    """Look again now and then for as long as the job could run, and only then ask."""

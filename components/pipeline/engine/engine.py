@@ -146,9 +146,6 @@ class Engine:
             self._set_halt(RunState.PAUSED, f"{error} The run is paused; nothing more was spent.")
         await self.checkpoint()
 
-    def batch_changed(self) -> None:
-        """Called when batch jobs of this run moved on."""
-
     async def reached_cap(self, error: CapReached) -> None:
         """Bring the run to a rest at its spending cap."""
         self._set_halt(RunState.CAPPED, str(error))
@@ -225,7 +222,8 @@ class Engine:
         if self._halt is not None:
             return self._halt
         if any(node.is_parked for node in nodes.values()):
-            return RunState.WAITING_BATCH, "Waiting for batch jobs."
+            reasons = (node.parked_because for node in nodes.values())
+            return RunState.WAITING_BATCH, " ".join(filter(None, reasons)) or "Waiting for batch jobs."
         failed = any(step.failed or step.expired for step in self.ledger.steps(self.run_id))
         return (RunState.DONE_WITH_FAILURES if failed else RunState.DONE), ""
 

@@ -37,6 +37,7 @@ class Node(ABC):
         self.routes: Routes | None = None
         self.signature = ""
         self.waits_for_batch = False
+        self.parked_because = ""
 
     @property
     def is_parked(self) -> bool:

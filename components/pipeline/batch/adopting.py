@@ -1,0 +1,45 @@
+"""Take over jobs that somebody else made, such as the older library: only their ids are known."""
+
+import secrets
+import time
+from collections.abc import Sequence
+
+from components.errors import ConfigError
+from components.llms.batch.protocol import BatchProvider, Remote
+from components.pipeline.batch.matching import Want, names_of
+from components.pipeline.batch.planning import Entry, Plan
+from components.pipeline.batch.states import JobState
+
+
+def adopted_plan(provider: BatchProvider, set_key: str, ids: Sequence[str], wants: Sequence[Want]) -> Plan:
+    """Jobs for these ids; their results name each row by its number, whichever of the jobs it is in.
+
+    Raises: BatchGone for an id that the provider does not know; ConfigError where they are of other rows.
+    """
+    remotes = [provider.get(id) for id in dict.fromkeys(ids)]
+    totals = [remote.counts.get("total", 0) for remote in remotes]
+    rows = 1 + max(want.number for want in wants)
+    if all(totals) and sum(totals) != rows:
+        raise ConfigError(
+            f"The jobs in jobs_ids have {sum(totals):,} requests and there are {rows:,} rows, so these are other rows. "
+            "Give the rows that the jobs were made of, or leave jobs_ids out to send these anew."
+        )
+    jobs = [_job(remote, set_key) for remote in remotes]
+    first = str(jobs[0]["key"])
+    entries = [Entry(want.number, 0, want.row, names_of(want)[-1], first) for want in wants]
+    return Plan(set_key, jobs, entries)
+
+
+def _job(remote: Remote, set_key: str) -> dict[str, object]:
+    return {
+        "key": secrets.token_hex(16),
+        "set_key": set_key,
+        "state": JobState.RUNNING,
+        "n": remote.counts.get("total", 0),
+        "remote_id": remote.id,
+        "input_file": "",
+        "path": "/chat/completions",
+        "estimate": None,
+        "created_at": time.time(),
+        "submitted_at": remote.created_at or time.time(),
+    }
