@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("--print-only", action="store_true", help="leave docs/performance.md as it is")
     options = parser.parse_args()
     lines = [
-        "| Rows | Ideal s | Bare client s | Stillroom s | Share of ideal | Bare CPU ms/row | Stillroom CPU ms/row | Ratio "
-        "| Peak MB |",
+        "| Rows | Ideal s | Bare client s | Stillroom s | Share of ideal | Bare CPU ms/row | Stillroom CPU ms/row "
+        "| Ratio | Peak MB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     with FastServer(latency_ms=LATENCY_MS) as server:

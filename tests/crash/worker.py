@@ -1,6 +1,7 @@
 """A process that works on a run until it is done, or is killed: `python -m tests.crash.worker DATABASE URL ROWS`."""
 
 import sys
+from itertools import pairwise
 
 from components.llms.gate import RetryPolicy
 from components.llms.openai import OpenAILLM
@@ -41,7 +42,7 @@ def graph(url: str, rows: int) -> Graph:
     ]
     for step in steps:
         made.add(step)
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         made.connect(before.name, after.name)
     return made
 
