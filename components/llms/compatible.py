@@ -32,7 +32,7 @@ class CompatibleLLM(RemoteLLM):
 
     @property
     def gives_many(self) -> bool:
-        return self.site.preset.has_n and not self.habits.answers_one
+        return self._known_site.preset.has_n and not self.habits.answers_one
 
     def request(self, question: Question, count: int = 1) -> tuple[str, dict[str, Any]]:
         """The path and the body of a request, as the server is known to take it; for batch jobs too."""

@@ -58,11 +58,11 @@ def azure_batch(llm: "CompatibleLLM", below: str, version: str, quirks: Quirks) 
 def is_local(llm: "CompatibleLLM") -> bool:
     """Whether new jobs of a model are done on this machine. Raises: ProviderError when its server cannot be asked."""
     kind = _kind(llm)
-    return kind in WITHOUT or (kind == UNKNOWN and not has_batches(wire_of(llm), llm.account))
+    return kind in WITHOUT or (kind == UNKNOWN and not has_batches(llm.account, lambda: wire_of(llm)))
 
 
 def _kind(llm: "CompatibleLLM") -> str:
     if llm.preset_id in WITHOUT:
         return llm.preset_id
-    preset = llm.site.preset.id
+    preset = llm.endpoint.site.preset.id
     return preset if preset in QUIRKS or preset in WITHOUT else UNKNOWN

@@ -1,6 +1,6 @@
 """A server of which it is not known whether it has a batch API: each job stays where it was made."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 
 
 BUSY = frozenset({429, 502, 503, 504})
-_asked: dict[tuple[str, str], bool] = {}
+_asked: dict[str, bool] = {}
 
 
-def has_batches(wire: "Wire", account: str) -> bool:
+def has_batches(account: str, wire: "Callable[[], Wire]") -> bool:
     """Whether a server has a batch API of OpenAI's shape; it is asked once.
 
     Raises: ProviderError when it cannot be reached or does not take the key, since that answers nothing.
     """
-    key = (wire.root, account)
-    if key not in _asked:
-        _asked[key] = _ask(wire)
-    return _asked[key]
+    if account not in _asked:
+        _asked[account] = _ask(wire())
+    return _asked[account]
 
 
 def forget() -> None:
@@ -87,7 +86,7 @@ class EitherBatch:
 
     def recent(self, since: float) -> Iterator[Remote]:
         """Batches made since a moment at either place, newest first."""
-        there = self._remote.recent(since) if has_batches(self._wire, self.account) else iter(())
+        there = self._remote.recent(since) if has_batches(self.account, lambda: self._wire) else iter(())
         yield from merge(self._local.recent(since), there, key=lambda one: one.created_at or 0.0, reverse=True)
 
     def cancel(self, batch_id: str) -> Remote:

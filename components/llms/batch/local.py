@@ -12,8 +12,9 @@ from components.errors import ConfigError
 from components.home import home
 from components.llms.batch.caps import caps
 from components.llms.batch.inline import encoded_line
-from components.llms.batch.local_job import LocalJob, State, every, find, keep
+from components.llms.batch.local_job import LocalJob, State, every, find, keep, remove_old
 from components.llms.batch.local_work import work_on
+from components.llms.batch.moments import days_after
 from components.llms.batch.protocol import BatchLine, LineError, Outcome, Remote, UnreadableLine
 from components.llms.batch.result_files import read_lines
 from components.llms.output import split_input
@@ -50,6 +51,8 @@ class LocalBatch:
 
     def upload(self, file: Path, name: str) -> str:
         """Keep the input; returns the id that the job will have."""
+        if days := self.caps.results_days:
+            remove_old(self._folder, days)
         return keep(self._folder, file).id
 
     def create(self, input_ref: str, *, file: Path, tag: str, model: str, path: str, n: int, window: str) -> Remote:
@@ -138,6 +141,7 @@ def _remote(job: LocalJob, state: State) -> Remote:
         counts={"total": state.total, "completed": state.completed, "failed": state.failed},
         errors=(LineError(state.message),) if state.message else (),
         created_at=state.created_at,
+        results_expire_at=days_after(state.created_at, caps("local").results_days),
         retry_after=ASK_AGAIN if is_out else None,
         tag=state.tag,
         input_ref=job.id,

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from components.errors import BatchGone
+from components.llms.batch.moments import DAY_SECONDS
 
 ID = re.compile(r"local_[0-9a-f]{24}")
 Status = Literal["in_progress", "completed", "failed", "cancelled"]
@@ -125,6 +127,20 @@ def keep(folder: Path, file: Path) -> LocalJob:
     except OSError:
         shutil.copyfile(file, target)
     return job
+
+
+def remove_old(folder: Path, days: int) -> None:
+    """Remove jobs that ended long ago, and what a crash left before a job began."""
+    since = time.time() - days * DAY_SECONDS
+    for place in folder.glob("local_*") if folder.is_dir() else ():
+        try:
+            state = find(folder, place.name).state()
+        except BatchGone:
+            is_old = place.stat().st_mtime < time.time() - DAY_SECONDS
+        else:
+            is_old = state.status != "in_progress" and state.created_at < since
+        if is_old:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def find(folder: Path, id: str) -> LocalJob:

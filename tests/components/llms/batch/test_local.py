@@ -239,6 +239,22 @@ def test_what_was_asked_is_forgotten_when_it_is_answered(start, own_home):
     assert journey.file.exists()
 
 
+def test_jobs_that_ended_long_ago_are_removed_and_no_others(start, own_home, monkeypatch):
+    folder = own_home / "batches" / "local"
+    old, open_still = start(tag="a" * 16), start(tag="b" * 16)
+    ended = old.ended(old.start())
+    waiting = open_still.start()
+    left = local_job.keep(folder, open_still.file)
+    now = ended.created_at
+    monkeypatch.setattr("components.llms.batch.local_job.time.time", lambda: now + 29 * 86_400)
+    os.utime(left.folder, (now + 29 * 86_400 - 10, now + 29 * 86_400 - 10))
+    local_job.remove_old(folder, 30)
+    assert {place.name for place in folder.iterdir()} == {ended.id, waiting.id, left.id}
+    monkeypatch.setattr("components.llms.batch.local_job.time.time", lambda: now + 31 * 86_400)
+    local_job.remove_old(folder, 30)
+    assert {place.name for place in folder.iterdir()} == {waiting.id}
+
+
 # Crashes and other processes
 
 
