@@ -40,6 +40,8 @@ class Settings(BaseModel):
     """More names that the app may be reached by, such as stillroom.example.org; separated by commas."""
     token: SecretStr | None = None
     """A word that people and programs must give to be let in; left empty, whoever reaches the app may use it."""
+    allow_private_webhooks: bool = False
+    """Whether the end of a run may be told to addresses of this machine and its own network too."""
 
     @field_validator("home")
     @classmethod

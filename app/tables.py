@@ -13,7 +13,7 @@ metadata = MetaData()
 Run.__table__.to_metadata(metadata)  # type: ignore[attr-defined]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`."""
 
 
@@ -96,10 +96,28 @@ class Label(AppTable, table=True):
     at: float
 
 
+class Webhook(AppTable, table=True):
+    """Whom to tell when a run has ended."""
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    host: str
+    """The server; the rest of the address may be as good as a key."""
+    secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """The address, encrypted; empty where it is kept only in memory."""
+    told: str = ""
+    """The state of the run that was told last, or given up on."""
+    attempts: int = 0
+    next_at: float = 0.0
+    message: str = ""
+    """Why it could not be told; empty while all is well."""
+    created_at: float
+
+
 PIPELINE = Pipeline.__table__  # type: ignore[attr-defined]
 DATASET = Dataset.__table__  # type: ignore[attr-defined]
 CONNECTION = Connection.__table__  # type: ignore[attr-defined]
 LABEL = Label.__table__  # type: ignore[attr-defined]
+WEBHOOK = Webhook.__table__  # type: ignore[attr-defined]
 
 
 def prepare(ledger: Ledger) -> None:

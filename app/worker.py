@@ -44,16 +44,23 @@ class Worker:
         self._threads: dict[str, tuple[str, threading.Thread]] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._beside: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin; runs that were under way when the last process ended are taken up again."""
         self._thread = threading.Thread(target=self._look_on, name="stillroom-worker", daemon=True)
         self._thread.start()
+        watches = {"batches": self._studio.batches.watch, "webhooks": self._studio.webhooks.watch}
+        for name, watch in watches.items():
+            thread = threading.Thread(target=watch, args=(self._stopping,), name=f"stillroom-{name}", daemon=True)
+            self._beside.append(thread)
+            thread.start()
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Let the calls in flight come back, for a few seconds, and leave every run ready for the next start."""
         self._stopping.set()
         self._studio.dispatch.wake()
+        self._studio.batches.nudge()
         if self._thread is not None:
             self._thread.join(grace)
         for engine in self._studio.dispatch.engines.values():
@@ -61,16 +68,17 @@ class Worker:
         deadline = time.monotonic() + grace
         with self._lock:
             threads = [thread for _, thread in self._threads.values()]
-        for thread in threads:
+        for thread in [*threads, *self._beside]:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _look_on(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self._take()
-            except Exception:
-                # A look that fails, as on a full disk, must not be the last.
-                log.exception("The worker could not look for runs. It tries again in a moment.")
+            for look in (self._studio.batches.wake_runs, self._take):
+                try:
+                    look()
+                except Exception:
+                    # A look that fails, as on a full disk, must not be the last.
+                    log.exception("The worker could not look for runs. It tries again in a moment.")
             self._studio.dispatch.wait(LOOK_SECONDS)
 
     def _take(self) -> None:

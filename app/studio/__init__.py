@@ -6,6 +6,7 @@ run_id = studio.runs.start(pipeline_id=draft.id)
 """
 
 from app.settings import Settings
+from app.studio.batches import Batches
 from app.studio.checks import Checks
 from app.studio.connections import Connections
 from app.studio.datasets import Datasets
@@ -14,6 +15,7 @@ from app.studio.errors import EditConflict, NotFound
 from app.studio.estimates import Estimates
 from app.studio.exports import Exports
 from app.studio.labels import Labels
+from app.studio.overnight import Overnight
 from app.studio.pipelines import Pipelines
 from app.studio.previews import Previews
 from app.studio.progress import Progress
@@ -21,6 +23,7 @@ from app.studio.providers import Providers
 from app.studio.publishing import Publishing
 from app.studio.results import ResultTables
 from app.studio.runs import Runs
+from app.studio.webhooks import Webhooks
 from app.tables import prepare
 from components.pipeline.ledger import Ledger, shared_ledger
 
@@ -51,6 +54,9 @@ class Studio:
             checks=self.checks,
             progress=Progress(self.ledger),
         )
+        self.overnight = Overnight(self.estimates, self.connections, self.checks)
+        self.batches = Batches(self.ledger, self.connections, self.runs, self.dispatch)
+        self.webhooks = Webhooks(self.settings, self.ledger, self.runs)
         self.previews = Previews(self.ledger, self.runs, self.estimates)
         self.results = ResultTables(self.ledger, self.runs, Labels(self.ledger))
         self.exports = Exports(self.settings, self.results)

@@ -1,8 +1,8 @@
 """What a run will take before it is started: calls, tokens, money and time, as ranges; unknown stays unknown."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from app.studio.checks import Checks
 from app.studio.connections import Connections
@@ -67,14 +67,24 @@ class Estimates:
         self._ledger, self._datasets = ledger, datasets
         self._connections, self._checks = connections, checks
 
-    def estimate(self, spec: PipelineSpec, *, rows: int | None = None, concurrency: int = 64) -> Estimate:
-        """What a run over all rows, or the first `rows`, will take; never raises for an unfinished pipeline."""
+    def estimate(
+        self,
+        spec: PipelineSpec,
+        *,
+        rows: int | None = None,
+        concurrency: int = 64,
+        saved: Mapping[str, float] | None = None,
+    ) -> Estimate:
+        """What a run over all rows, or the first `rows`, will take; never raises for an unfinished pipeline.
+
+        `saved` is the share of its price that a step saves because it is done as a batch.
+        """
         unfinished = Estimate("Finish the pipeline to see what a run will take.")
         if any(self._checks.foreign_files(spec)):
             return unfinished
         with lend(self._connections.vault()):
             try:
-                return self._of(spec.build(), rows, max(1, concurrency))
+                return self._of(spec.build(), rows, max(1, concurrency), saved or {})
             except StillroomError:
                 return unfinished
 
@@ -90,7 +100,7 @@ class Estimates:
         most = getattr(step, "num_examples", None)
         return min(count, most) if count is not None and most else count
 
-    def _of(self, graph: Graph, rows: int | None, concurrency: int) -> Estimate:
+    def _of(self, graph: Graph, rows: int | None, concurrency: int, saved: Mapping[str, float]) -> Estimate:
         counts: dict[str, int | None] = {}
         samples: dict[str, Sample] = {}
         steps: list[StepEstimate] = []
@@ -108,7 +118,7 @@ class Estimates:
             found = None
             if isinstance(step, Task):
                 found = self._step(step, counts[name], [samples[one] for one in before], concurrency)
-                steps.append(found)
+                steps.append(_as_batch(found, saved[name]) if name in saved else found)
                 if not step.group_generations and counts[name] is not None:
                     counts[name] = (counts[name] or 0) * (step.num_generations or 1)
             written = found.tokens_out if found and found.calls else None
@@ -144,6 +154,11 @@ class Estimates:
 
 
 FREE = Price(0, 0)
+
+
+def _as_batch(step: StepEstimate, discount: float) -> StepEstimate:
+    # How long a batch takes is its provider's affair.
+    return replace(step, cost=None if step.cost is None else step.cost * (1 - discount), seconds=None)
 
 
 def _price(llm: LLM) -> Price | None:

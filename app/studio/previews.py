@@ -6,6 +6,7 @@ import orjson
 from sqlalchemy import select
 
 from app.studio.estimates import Estimates
+from app.studio.overnight import with_overnight
 from app.studio.runs import Runs
 from app.studio.table_rows import cell_of, position
 from components.errors import ConfigError
@@ -41,6 +42,8 @@ class Previews:
         rows that the very same steps answered before cost nothing again.
         Raises: ConfigError with everything that keeps the pipeline from running.
         """
+        # Somebody waits at the screen for it.
+        spec = with_overnight(spec, ())
         if not 1 <= rows <= MOST_ROWS:
             raise ConfigError(f"A preview has 1 to {MOST_ROWS} rows, not {rows}.")
         if cap is None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
+from components.pipeline.batch.states import JobState
+from components.pipeline.batch.store import JOB, SET
 from components.pipeline.ledger import Ledger, Run, StepRun
 from components.pipeline.ledger.cells import CELL, STEP
 from components.pipeline.spec import PipelineSpec
@@ -18,6 +20,7 @@ from components.states import LIVE_STATES, CellState, Reason, RunState
 WINDOW_SECONDS = 60.0
 SHORTEST_SAMPLE = 2.0
 KEPT = 200
+COLLECTING = (str(JobState.ENDED), str(JobState.INGESTING))
 TROUBLED = (CellState.FAILED, CellState.EXPIRED, CellState.NEEDS_REVIEW)
 
 
@@ -46,17 +49,19 @@ class Progress:
         totals = self._totals(run, records, flow)
         steps = [_step(run, record, totals[record.step], records) for record in records]
         rate = self._rate(run, steps)
+        batches = self._batches([run])
         return {
             "id": run.id,
             "name": run.name,
             "pipeline_id": run.pipeline_id,
             "kind": run.kind,
             "origin": run.origin,
-            "state": run.state,
+            "state": _shown(run, batches),
             "state_reason": run.state_reason,
             "created_at": moment(run.created_at),
             "started_at": moment(run.started_at),
             "finished_at": moment(run.finished_at),
+            "has_batches": run.id in batches,
             "rows_total": steps[-1]["total"] if steps else 0,
             "spent": run.spent,
             "cap": run.cap,
@@ -81,7 +86,20 @@ class Progress:
                 failed[row["run_id"]] = failed.get(row["run_id"], 0) + row["failed"] + row["expired"]
                 if row["kind"] == "source" and row["total"] is not None:
                     leaves.setdefault(f"{row['run_id']}:source", StepRun(**row))
-        return [_summary(run, leaves, failed.get(run.id, 0)) for run in runs]
+        batches = self._batches(runs)
+        return [_summary(run, leaves, failed.get(run.id, 0)) | {"state": _shown(run, batches)} for run in runs]
+
+    def _batches(self, runs: Sequence[Run]) -> dict[str, bool]:
+        """The runs that sent rows to a batch API, and whether results are being taken up just now."""
+        collecting = case((JOB.c.state.in_(COLLECTING), 1), else_=0)
+        query = (
+            select(SET.c.run_id, func.max(collecting))
+            .join(JOB, JOB.c.set_key == SET.c.key)
+            .where(SET.c.run_id.in_([run.id for run in runs]))
+            .group_by(SET.c.run_id)
+        )
+        with self._ledger.database.read() as connection:
+            return {run_id: bool(is_collecting) for run_id, is_collecting in connection.execute(query)}
 
     def _flow(self, run: Run) -> Flow:
         with self._lock:
@@ -156,6 +174,12 @@ class Progress:
         if run.state == RunState.CAPPED:
             groups.insert(0, _group(Reason.CAPPED, "", _pending(steps)))
         return groups
+
+
+def _shown(run: Run, batches: dict[str, bool]) -> str:
+    """The state, and while a run waits for results that are being taken up, that."""
+    is_collecting = run.state == RunState.WAITING_BATCH and batches.get(run.id, False)
+    return str(RunState.COLLECTING) if is_collecting else run.state
 
 
 def _step(run: Run, record: StepRun, total: int, records: Sequence[StepRun]) -> dict[str, Any]:
