@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api import datasets, exports, pipelines, rows, runs
+from app.api import batches, datasets, exports, pipelines, rows, runs
 from app.studio import Studio
 
 
@@ -12,6 +12,8 @@ def routes(studio: Studio) -> APIRouter:
     router.include_router(runs.routes(studio), prefix="/api/runs")
     router.include_router(rows.routes(studio), prefix="/api/runs")
     router.include_router(exports.routes(studio), prefix="/api/runs")
+    router.include_router(batches.run_routes(studio), prefix="/api/runs")
+    router.include_router(batches.routes(studio), prefix="/api/jobs")
     router.include_router(pipelines.routes(studio), prefix="/api/pipelines")
     router.include_router(datasets.routes(studio), prefix="/api/datasets")
     return router
