@@ -7,7 +7,7 @@ from alembic.script import ScriptDirectory
 from app import tables
 from components.pipeline.ledger import Ledger
 
-OURS = {"pipeline", "dataset", "connection", "label"}
+OURS = {"pipeline", "dataset", "connection", "label", "webhook"}
 
 
 def is_ours(_item, name, kind, _reflected, _other):

@@ -16,6 +16,7 @@ from components.pipeline.ledger import Ledger
 from components.pipeline.ledger.cells import RUN
 from components.pipeline.running import RunOptions, create_run
 from components.states import RunState
+from tests.app.batches import a_batch_server, collected, overnight
 from tests.app.conftest import FAST, until
 from tests.app.pipelines import add_tickets, asking, labeling, model
 from tests.servers.openai_server import OpenAIServer
@@ -217,3 +218,26 @@ def test_one_failing_look_is_not_the_last(studio, worker, monkeypatch):
     worker.start()
     run_id = studio.runs.start(asking(["a"]))
     until(is_in(studio, run_id, "done"))
+
+
+def test_a_run_that_waits_for_a_batch_is_finished_without_being_asked(studio, worker, monkeypatch, settings):
+    monkeypatch.setenv("STILLROOM_HOME", str(settings.home))
+    worker.start()
+    llm = {"use": "RehearsalLLM", "use_offline_batch_generation": True}
+    run_id = studio.runs.start(asking(["a", "b", "c"], llm=llm))
+    until(is_in(studio, run_id, "done"))
+    kinds = [event["kind"] for event in studio.runs.events(run_id)]
+    assert kinds.index("waiting_batch") < kinds.index("batch") < kinds.index("done")
+    assert [job["counts"]["ok"] for job in studio.batches.list(run_id=run_id)] == [3]
+
+
+def test_what_another_process_collected_puts_the_run_to_work_here(studio, worker, work, monkeypatch, settings):
+    monkeypatch.setenv("STILLROOM_HOME", str(settings.home))
+    monkeypatch.setattr(worker_module, "LOOK_SECONDS", 0.02)
+    with a_batch_server() as server:
+        spec = overnight(server)
+        run_id = create_run(studio.ledger, spec.build(), spec, RunOptions(origin="script"))
+        assert work(run_id) is RunState.WAITING_BATCH
+        collected(studio, run_id)
+        worker.start()
+        until(is_in(studio, run_id, "done"))

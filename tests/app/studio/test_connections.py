@@ -28,7 +28,7 @@ def test_a_stored_key_is_lent_to_runs_and_never_shown(studio):
 def test_the_database_never_holds_the_key_in_clear(studio, settings):
     studio.connections.add("openai", KEY)
     studio.ledger.close()
-    for path in settings.home.iterdir():
+    for path in (path for path in settings.home.rglob("*") if path.is_file()):
         assert KEY.encode() not in path.read_bytes()
 
 
