@@ -42,7 +42,7 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
         with gr.Row(elem_classes="sr-bench") as table:
             with gr.Column(elem_classes="sr-column"):
                 cards = step_cards()
-                desk = Desk(studio, bench, chosen, cards, saved, cost, preview, gr.State(0))
+                desk = Desk(studio, bench, chosen, gr.State(0), cards, saved, cost, preview, gr.State(0))
                 controls = RunControls(desk)
             with gr.Column(elem_classes="sr-inspector", elem_id="inspector"):
                 inspector(desk)
@@ -62,10 +62,9 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
         if found is None:
             return {nothing: gr.update(visible=True), table: gr.update(visible=False)}
         names = found.spec.step_names()
-        first = Chosen(names[0] if names else "", turn=1)
-        return desk.after_edit(found, first) | {
+        first = Chosen(names[0] if names else "")
+        return desk.redrawn(found, first) | {
             bench: found,
-            chosen: first,
             name: gr.update(value=found.spec.name),
         }
 
@@ -77,14 +76,14 @@ def _wire_cards(desk: Desk) -> None:
     shared = {"inputs": [desk.bench, desk.chosen], "outputs": desk.parts} | EDIT
 
     def select(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
-        return _choose(desk, bench, Chosen(str(event.name), chosen.shows_all, None, chosen.turn + 1))
+        return desk.redrawn(bench, Chosen(str(event.name), chosen.shows_all))
 
     def add(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
-        return _choose(desk, bench, Chosen("", chosen.shows_all, int(event.index), chosen.turn + 1))
+        return desk.redrawn(bench, Chosen("", chosen.shows_all, int(event.index)))
 
     def move(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
         bench.change(lambda spec: move_step(spec, str(event.name), int(event.by)))
-        return _choose(desk, bench, Chosen(chosen.step, chosen.shows_all, chosen.adds_at, chosen.turn + 1))
+        return desk.redrawn(bench, chosen)
 
     def remove(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
         names = bench.spec.step_names()
@@ -92,7 +91,7 @@ def _wire_cards(desk: Desk) -> None:
         bench.change(lambda spec: remove_step(spec, str(event.name)))
         left = bench.spec.step_names()
         kept = chosen.step if chosen.step in left else next(iter(left[max(0, at - 1) :] or left), "")
-        return _choose(desk, bench, Chosen(kept, chosen.shows_all, None, chosen.turn + 1))
+        return desk.redrawn(bench, Chosen(kept, chosen.shows_all))
 
     desk.cards.step_select(told(select), **shared)
     desk.cards.step_add(told(add), **shared)
@@ -110,10 +109,6 @@ def _wire_name(desk: Desk, name: gr.Textbox) -> None:
         return {desk.saved: gr.update(value=saved_html(bench.id))}
 
     gr.on([name.blur, name.submit], told(rename), [desk.bench, name], [name, desk.saved], **EDIT)
-
-
-def _choose(desk: Desk, bench: Workbench, chosen: Chosen) -> Any:
-    return desk.after_edit(bench, chosen) | {desk.chosen: chosen}
 
 
 def _open(studio: Studio, wanted: str) -> Workbench | None:

@@ -98,8 +98,7 @@ class RunControls:
 
     def show(self, bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
         """Open the form of the step that a problem is about."""
-        chosen = Chosen(str(event.step), chosen.shows_all, None, chosen.turn + 1)
-        return self.desk.after_edit(bench, chosen) | {self.desk.chosen: chosen}
+        return self.desk.redrawn(bench, Chosen(str(event.step), chosen.shows_all))
 
     def _faults(self, bench: Workbench | None) -> dict[Any, Any]:
         """What keeps the pipeline from running, as an update; empty where nothing does."""

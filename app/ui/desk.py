@@ -2,6 +2,7 @@
 
 import functools
 import html
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ from components.errors import StillroomError
 
 Handler = Callable[..., Any]
 Updates = dict[Any, Any]
+DRAWINGS = itertools.count(1)
 
 # Edits wait in one line, so that a click on Run never overtakes what was typed just before it.
 EDIT: Final[dict[str, Any]] = {
@@ -41,6 +43,8 @@ class Desk:
     studio: Studio
     bench: gr.State
     chosen: gr.State
+    drawing: gr.State
+    """Counts the times that the inspector is drawn; only then do fields that somebody types in go away."""
     cards: Any
     saved: gr.HTML
     cost: gr.HTML
@@ -51,7 +55,7 @@ class Desk:
     @property
     def parts(self) -> list[Any]:
         """What an edit may change."""
-        return [self.chosen, self.cards, self.saved, self.revision]
+        return [self.chosen, self.drawing, self.cards, self.saved, self.revision]
 
     @property
     def prices(self) -> list[Any]:
@@ -65,7 +69,12 @@ class Desk:
             self.cards: gr.update(value=cards(self.studio, bench, chosen.step, problems)),
             self.saved: gr.update(value=saved_html(bench.id)),
             self.revision: bench.revision,
+            self.chosen: chosen,
         }
+
+    def redrawn(self, bench: Workbench, chosen: Chosen) -> Updates:
+        """The same, with the inspector drawn anew."""
+        return self.after_edit(bench, chosen) | {self.drawing: next(DRAWINGS)}
 
     def edits(self, event: Any, handler: Handler, inputs: Sequence[Any] = (), outputs: Sequence[Any] = ()) -> None:
         """Have an event edit the pipeline: `handler(bench, chosen, *inputs)` gives updates."""

@@ -139,8 +139,7 @@ class StepForm:
                 self._guess(value)
                 has_new_data = True
         self.columns = bench.columns().get(self.step, StepColumns())
-        redraws = has_new_data or set(self.columns.needs) != before or self.step != chosen.step
-        return self.updates(redraws=redraws)
+        return self.updates(redraws=has_new_data or set(self.columns.needs) != before)
 
     def change(self, data: Data) -> None:
         """Save other data for the step."""
@@ -148,13 +147,10 @@ class StepForm:
 
     def updates(self, *, redraws: bool) -> Updates:
         """What the page shows after a change; `redraws` has the form made anew."""
-        chosen = Chosen(self.step, self.chosen.shows_all, None, self.chosen.turn + redraws)
+        chosen = Chosen(self.step, self.chosen.shows_all)
         if redraws:
-            self.chosen = chosen
-        updates = self.desk.after_edit(self.bench, chosen)
-        if redraws:
-            return updates | {self.desk.chosen: chosen}
-        return updates | {self.errors: gr.update(value=self.messages())}
+            return self.desk.redrawn(self.bench, chosen)
+        return self.desk.after_edit(self.bench, chosen) | {self.errors: gr.update(value=self.messages())}
 
     def messages(self) -> dict[str, str]:
         """What is wrong, by the id of the field's element."""

@@ -20,7 +20,7 @@ def inspector(desk: Desk) -> None:
 
     @gr.render(  # type: ignore[untyped-decorator]
         inputs=[desk.bench, desk.chosen],
-        triggers=[desk.chosen.change],
+        triggers=[desk.drawing.change],
         show_progress="hidden",
         concurrency_limit=None,
     )
@@ -49,8 +49,7 @@ def _palette(desk: Desk, bench: Workbench, chosen: Chosen) -> None:
             return changed
 
         bench.change(edit)
-        chosen = Chosen(name, chosen.shows_all, None, chosen.turn + 1)
-        return desk.after_edit(bench, chosen) | {desk.chosen: chosen}
+        return desk.redrawn(bench, Chosen(name, chosen.shows_all))
 
     desk.edits(palette.component_pick, pick)
 
@@ -91,7 +90,7 @@ def _more(form: StepForm, use: str) -> None:
         desk.edits(swap.input, replace, [swap], [form.errors])
     toggle = gr.Button("Fewer settings" if chosen.shows_all else "All settings", size="sm", elem_id="all-settings")
 
-    def turn(chosen: Chosen) -> Chosen:
-        return Chosen(chosen.step, not chosen.shows_all, None, chosen.turn + 1)
+    def turn(bench: Workbench, chosen: Chosen) -> Any:
+        return desk.redrawn(bench, Chosen(chosen.step, not chosen.shows_all))
 
-    toggle.click(turn, desk.chosen, desk.chosen, **EDIT)
+    toggle.click(turn, [desk.bench, desk.chosen], desk.parts, **EDIT)

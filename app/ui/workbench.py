@@ -13,13 +13,12 @@ from components.pipeline.spec import PipelineSpec
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the inspector shows; `turn` counts up when its form has to be made anew."""
+    """What the inspector shows."""
 
     step: str = ""
     shows_all: bool = False
     adds_at: int | None = None
     """Where a step is to be added, while the palette is open."""
-    turn: int = 0
 
 
 class Workbench:
