@@ -10,7 +10,14 @@ from typing import Any
 
 import orjson
 
-from components.errors import ConfigError, OfflineBatchError, OfflineBatchNotFinished, StillroomError
+from components.errors import (
+    ConfigError,
+    OfflineBatchError,
+    OfflineBatchNotFinished,
+    ProviderError,
+    RequestRefused,
+    StillroomError,
+)
 from components.llms.batch.protocol import BatchProvider
 from components.llms.llm import LLM
 from components.llms.typing import FormattedInput, GenerateOutput
@@ -118,13 +125,14 @@ class Batches:
         name = names_of(want)[-1]
         try:
             prompt = want.prompt()
-        except StillroomError as error:
-            yield Unsendable(idx, want.row, name, str(error))
-            return
+            parts = self.llm.batch_requests(prompt, count, kwargs)
         except Exception as error:
-            yield Unsendable(idx, want.row, name, f"The step had an error: {type(error).__name__}: {error}")
+            if isinstance(error, ProviderError) and not isinstance(error, RequestRefused):
+                raise
+            is_plain = isinstance(error, StillroomError)
+            message = str(error) if is_plain else f"The step had an error: {type(error).__name__}: {error}"
+            yield Unsendable(idx, want.row, name, message)
             return
-        parts = self.llm.batch_requests(prompt, count, kwargs)
         read, written = self.llm.most_tokens(prompt, count, kwargs)
         price = batch_price(self.provider, self.llm)
         cost = price.cost(read * len(parts), written) / len(parts) if price else None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.errors import BatchGone, BatchOutcomeUnknown, ProviderError
-from components.llms.batch.protocol import Remote
+from components.llms.batch.protocol import LineError, Remote
 from components.llms.batch.refusals import LinesRefused
 from components.pipeline.batch.in_hand import CANCELED, InHand
 from components.pipeline.batch.lease import LeaseLost
@@ -38,7 +38,7 @@ def upload(hand: InHand) -> bool:
     try:
         reference = hand.provider.upload(file, f"stillroom-{job.key}.jsonl")
     except LinesRefused as error:
-        leave_out(hand, {line.line: line for line in error.lines if line.line is not None}, str(error))
+        leave_out(hand, _numbered(error), str(error))
         return False
     hand.reached("after_upload")
     hand.change(JobState.UPLOADED, input_ref=reference or None, uploads=job.uploads + 1, message="")
@@ -71,6 +71,9 @@ def create(hand: InHand) -> bool:
         if isinstance(error, BatchGone) and job.uploads < UPLOADS_AT_MOST:
             upload_again(hand)
             return True
+        if isinstance(error, LinesRefused):
+            leave_out(hand, _numbered(error), str(error))
+            return False
         raise
     hand.reached("created")
     submitted(hand, remote)
@@ -122,6 +125,10 @@ def submitted(hand: InHand, remote: Remote, note: str = "") -> None:
             hand.provider.cancel(remote.id)
             hand.store.note(hand.job.key, "note", f"A second copy, {remote.id}, was canceled.")
         raise
+
+
+def _numbered(error: LinesRefused) -> dict[int, LineError]:
+    return {line.line: line for line in error.lines if line.line is not None}
 
 
 def _unsure(hand: InHand) -> bool:

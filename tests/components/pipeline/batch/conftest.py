@@ -37,9 +37,9 @@ class Clock:
 class Bench:
     """A ledger, a provider and a model; hands rows in and moves their jobs on."""
 
-    def __init__(self, ledger, server, clock, model=OpenAILLM, **settings):
+    def __init__(self, ledger, server, clock, model=OpenAILLM, settings=()):
         self.ledger, self.server, self.clock = ledger, server, clock
-        self.model, self.settings = model, settings
+        self.model, self.settings = model, dict(settings)
         self.store = BatchStore(ledger)
         self.max_requests = None
         self.unsure = Unsure.ASK
