@@ -112,6 +112,17 @@ def test_every_provider_goes_the_same_way(call, name):
         assert len(server.batches) == 1
 
 
+@pytest.mark.parametrize("name", ["mistral", "gemini"])
+def test_a_row_for_which_the_whole_file_is_refused_is_left_out_of_the_next(name):
+    with server_for(name, polls_until_done=1) as server:
+        llm = model_at(server, name, use_offline_batch_generation=True, offline_batch_generation_block_until_done=1)
+        bad = [{"role": "system" if name == "gemini" else "alien", "content": "nobody speaks"}]
+        good = [[{"role": "user", "content": text}] for text in TEXTS]
+        outputs = llm.generate_outputs(inputs=[good[0], bad, good[1]])
+        assert [output["generations"] for output in outputs] == [[f"echo: {TEXTS[0]}"], [None], [f"echo: {TEXTS[1]}"]]
+    shared_ledger().close()
+
+
 def test_a_server_without_batches_goes_the_same_way_in_the_background(run):
     with OpenAIServer() as server:
         assert run(server.base_url).startswith("waiting Batch generation with jobs_ids=('local_")
