@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from components.errors import RequestRefused
+from components.llms import OpenAILLM
 from components.llms.llm import LLM, AsyncLLM
 from components.pipeline import Pipeline
 from components.pipeline.ledger import shared_ledger
 from components.steps import LoadDataFromDicts, RuntimeParameter, StepInput, step
 from components.steps.tasks import TextGeneration
 from tests.fakes import EchoLLM
+from tests.servers.batch.behavior import Fate
+from tests.servers.batch.openai_batch_server import OpenAIBatchServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -272,3 +275,38 @@ def test_0_12_a_model_process_that_dies_fails_its_rows_and_the_run_ends():
     assert [failure.message for failure in distiset.failures] == [
         "The step had an error: RuntimeError: The model's process ended with -6."
     ] * 2
+
+
+def overnight(data: list[dict[str, Any]], server: OpenAIBatchServer, name: str) -> Pipeline:
+    llm = OpenAILLM(
+        model="test",
+        base_url=server.base_url,
+        api_key="sk-test",
+        use_offline_batch_generation=True,
+        offline_batch_generation_block_until_done=1,
+    )
+    return generate(data, llm, name=name)
+
+
+def test_0_4_a_row_in_the_error_file_of_a_batch_moves_no_answer():
+    with OpenAIBatchServer(polls_until_done=1, rows={"row-1": Fate.BAD_REQUEST}) as server:
+        data = [{"instruction": f"row-{n}"} for n in range(5)]
+        distiset = overnight(data, server, "batch-errors").run()
+    assert distiset["default"]["train"]["instruction"] == [f"row-{n}" for n in range(5)]
+    assert answers(distiset) == ["echo: row-0", None, "echo: row-2", "echo: row-3", "echo: row-4"]
+    assert [failure.row for failure in distiset.failures] == ["00000001"]
+
+
+@pytest.mark.parametrize("final", ["expired", "cancelled"])
+def test_0_5_a_batch_that_came_to_nothing_is_no_empty_result_and_is_not_taken_for_one_later(final):
+    with OpenAIBatchServer(polls_until_done=1, final=final, done_when_stopped=0) as server:
+        data = [{"instruction": f"row-{n}"} for n in range(3)]
+        first = overnight(data, server, f"batch-{final}").run()
+        assert first.state == "done_with_failures"
+        assert answers(first) == [None, None, None]
+        assert {failure.state for failure in first.failures} <= {"expired", "failed"}
+        assert all(failure.message for failure in first.failures)
+        server.batch.change(final="completed")
+        shared_ledger().reopen(first.run_id)
+        again = overnight(data, server, f"batch-{final}").run(use_cache=False)
+    assert answers(again) == ["echo: row-0", "echo: row-1", "echo: row-2"]

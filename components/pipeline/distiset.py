@@ -1,7 +1,7 @@
 """The result of a run: one dataset for each last step of the pipeline."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +53,18 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         self.artifacts_path: Path | None = None
 
     @classmethod
-    def from_run(cls, ledger: Ledger, run_id: str, *, with_metadata: bool = False) -> "Distiset":
-        """The datasets of a run, also of one that is not done."""
+    def from_run(
+        cls,
+        ledger: Ledger,
+        run_id: str,
+        *,
+        with_metadata: bool = False,
+        columns: Mapping[str, Sequence[str]] | None = None,
+    ) -> "Distiset":
+        """The datasets of a run, also of one that is not done.
+
+        `columns`: for each last step, columns that are there even where no row has them.
+        """
         from datasets import Dataset, DatasetDict
 
         run = ledger.run(run_id)
@@ -78,6 +88,8 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
                     distiset.failures.append(failure)
                 if not with_metadata:
                     values.pop(METADATA, None)
+                for name in (columns or {}).get(leaf, ()):
+                    values.setdefault(name, None)
                 rows.append(values)
             name = "default" if len(leaves) == 1 else leaf
             distiset[name] = DatasetDict({"train": Dataset(as_table(rows))})

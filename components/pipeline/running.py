@@ -116,7 +116,8 @@ def run_pipeline(
         log.info("Going on with run %s, which was interrupted.", run.id)
     engine = Engine(graph, ledger, run.id, keeps_metadata=pipeline.enable_metadata)
     state = engine.work()
-    distiset = Distiset.from_run(ledger, run.id, with_metadata=pipeline.enable_metadata)
+    columns = {name: [*graph.steps[name].get_outputs()] for name in graph.leaves()}
+    distiset = Distiset.from_run(ledger, run.id, with_metadata=pipeline.enable_metadata, columns=columns)
     if state is RunState.PAUSED:
         raise RunPaused(f"{distiset.state_reason} Run {run.id} goes on from here when you run it again.", run.id)
     if state not in (RunState.DONE, RunState.DONE_WITH_FAILURES):

@@ -88,15 +88,19 @@ class Engine:
                     result.append(asyncio.run(self._main()))
             except BaseException as caught:
                 error.append(caught)
+            finally:
+                rested.set()
 
+        # An event, as a join that a signal interrupts takes a living thread for a dead one on Python 3.11.
+        rested = threading.Event()
         thread = threading.Thread(target=main, name=f"stillroom-run-{self.run_id[:8]}", daemon=True)
         thread.start()
         try:
-            while thread.is_alive():
-                thread.join(timeout=0.2)
+            while not rested.wait(0.2):
+                pass
         except KeyboardInterrupt:
             self.stop("Stopped from the keyboard.")
-            thread.join()
+            rested.wait()
         if error:
             raise error[0]
         return result[0]

@@ -3,9 +3,11 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from components.errors import CapReached, ConfigError, ProviderError
+from components.llms.gate import Halted
 from components.pipeline.engine.backend import failure
 from components.pipeline.engine.identity import cell_key, children, row_name, step_signature
 from components.pipeline.engine.inbox import Inbox, Item
@@ -165,8 +167,14 @@ class RowNode(Node):
         workers = self.engine.concurrency if self.is_model else 1
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
-                group.create_task(self._serve())
+                group.create_task(self._serve_until_halted())
+        await self.engine.checkpoint()
         await self.finish()
+
+    async def _serve_until_halted(self) -> None:
+        # A worker that stops must not take those down that still wait for an answer which is paid for.
+        with suppress(Halted):
+            await self._serve()
 
     async def _serve(self) -> None:
         while (item := await self.inbox.take()) is not None:
