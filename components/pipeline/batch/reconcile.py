@@ -48,7 +48,8 @@ def reconcile(job: BatchJob, provider: BatchProvider, others: Collection[str], n
     if not ours:
         return _not_yet(job, now, intent, grace)
     # Lists are newest first, and many providers know the time to the second only.
-    ours = sorted(reversed(ours), key=lambda remote: remote.created_at or 0.0)
+    ours.reverse()
+    ours.sort(key=lambda remote: remote.created_at or 0.0)
     return Found(ours[0], tuple(remote for remote in ours[1:] if not remote.has_ended))
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from components.errors import ProviderDown
-from components.llms import GroqLLM, MistralLLM, OpenRouterLLM, TogetherLLM, XAILLM
+from components.llms import XAILLM, GroqLLM, MistralLLM, OpenRouterLLM, TogetherLLM
 from components.pipeline.batch import actions
 from components.pipeline.batch.states import JobState, RequestState
 from components.states import Reason
