@@ -12,7 +12,7 @@ from app.ui.form_values import value_at, with_value
 from app.ui.form_widgets import field_id, help_of
 from app.ui.model_choice import OTHER_SERVER, REHEARSAL, lookup, model_field, moved_to, place_of, places
 from app.ui.workbench import Chosen, Workbench
-from components.errors import StillroomError
+from components.errors import RunConflict, StillroomError
 from components.llms.providers import CUSTOM, PRESETS, preset
 
 if TYPE_CHECKING:
@@ -65,12 +65,15 @@ class ModelPicker:
 
     def save_key(self, bench: Workbench, chosen: Chosen, key: str) -> Any:
         """Remember the key of the provider, and use it."""
+        llm = self._now()
+        if place_of(llm) != self.place:
+            # Pressed in a form that was about to go: the key must not end up with another provider.
+            raise RunConflict("Another provider was chosen meanwhile. Enter its key again.")
         kind, _, name = self.place.partition(":")
         if kind == "connection":
             self.studio.connections.set_key(self.studio.connections.named(name).id, key)
         else:
             name = self.studio.connections.add(name, key).name
-        llm = self._now()
         moved = moved_to(self.studio, llm, f"connection:{name}")
         return self._put(moved | {model_field(moved): llm.get(model_field(llm)) or ""})
 
