@@ -37,7 +37,7 @@ class JobFacts:
         self._lock = threading.Lock()
 
     def all(self, *, run_id: str | None = None, limit: int = 500) -> list[Facts]:
-        """Jobs as their lines in the list show them: lost ones first, then open ones, then the newest."""
+        """Jobs as their lines in the list show them: those that need somebody, then open ones, then the newest."""
         where = [SET.c.run_id == run_id] if run_id is not None else []
         is_open = case((JOB.c.state.in_([str(state) for state in FINISHED]), 1), else_=0)
         query = (
@@ -55,6 +55,7 @@ class JobFacts:
         sets = self._sets({job.set_key for job in jobs})
         counts = self.counts(jobs)
         found = [self._line(job, sets[job.set_key], counts[job.key], *runs[job.key]) for job in jobs]
+        found.sort(key=lambda line: not line["needs_person"])
         return [*(self._orphans() if run_id is None else []), *found]
 
     def one(self, job: BatchJob) -> Facts:

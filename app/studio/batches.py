@@ -43,7 +43,7 @@ class Batches:
     # Reading
 
     def list(self, *, run_id: str | None = None, limit: int = 500) -> builtins.list[Facts]:
-        """All jobs, or those of a run: lost ones first, then open ones, then the newest."""
+        """All jobs, or those of a run: those that need somebody, then open ones, then the newest."""
         return self._facts.all(run_id=run_id, limit=limit)
 
     def get(self, name: str) -> Facts:

@@ -8,6 +8,7 @@ from app.studio import Studio
 from app.ui.build import build_page
 from app.ui.datasets import datasets_page
 from app.ui.home import home_page
+from app.ui.jobs import jobs_page
 from app.ui.models import models_page
 from app.ui.run import run_page
 from app.ui.runs import runs_page
@@ -25,6 +26,8 @@ def build(studio: Studio) -> gr.Blocks:
         runs_page()
     with demo.route("Run", "/run"):
         run_page(studio)
+    with demo.route("Jobs", "/jobs"):
+        jobs_page()
     with demo.route("Datasets", "/datasets"):
         datasets_page(studio)
     with demo.route("Models and keys", "/models"):

@@ -26,6 +26,7 @@ PLACES: Final = (
     Place("home", "Home", "./", "home"),
     Place("build", "Build", "build", "build"),
     Place("runs", "Runs", "runs", "runs"),
+    Place("jobs", "Jobs", "jobs", "jobs"),
     Place("datasets", "Datasets", "datasets", "datasets"),
     Place("models", "Models", "models", "models", " and keys"),
 )

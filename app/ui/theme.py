@@ -6,7 +6,7 @@ import gradio as gr
 
 from app.ui.assets import asset_url
 
-SHEETS: Final = ("app", "widgets", "parts", "steps", "run", "grid", "build", "pages")
+SHEETS: Final = ("app", "widgets", "parts", "steps", "run", "grid", "build", "pages", "jobs")
 STYLESHEETS: Final = tuple(f"css/{name}.css" for name in SHEETS)
 
 _SAGE = gr.themes.Color(
