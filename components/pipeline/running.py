@@ -121,10 +121,16 @@ def run_pipeline(
     if state is RunState.PAUSED:
         raise RunPaused(f"{distiset.state_reason} Run {run.id} goes on from here when you run it again.", run.id)
     if state not in (RunState.DONE, RunState.DONE_WITH_FAILURES):
-        log.warning("Run %s is %s: %s", run.id, state, distiset.state_reason)
+        log.warning("Run %s is %s: %s%s", run.id, state, distiset.state_reason, _how_to_go_on(state))
     elif distiset.failures:
         log.warning("%d rows have no result; see `failures` of the result.", len(distiset.failures))
     return distiset
+
+
+def _how_to_go_on(state: RunState) -> str:
+    if state is not RunState.WAITING_BATCH:
+        return ""
+    return " Run this again to collect the answers, or leave it to the app or to `stillroom batches watch`."
 
 
 def models_of(graph: Graph) -> list[Any]:
