@@ -83,20 +83,43 @@ class Budget:
         self.cap = cap
         self.spent = spent
         self.reserved = 0.0
+        self._out = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def set_aside(self, amount: float) -> None:
+        """Set an amount aside; where it only fits once calls that are out turn out cheaper, wait for them.
+
+        Raises: CapReached when it does not fit at all.
+        """
+        while self.cap is not None and self._out and self.spent + amount <= self.cap < self._taken() + amount:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+        self.reserve(amount)
 
     def reserve(self, amount: float) -> None:
         """Set an amount aside. Raises: CapReached when it does not fit."""
-        if self.cap is not None and self.spent + self.reserved + amount > self.cap:
+        if self.cap is not None and self._taken() + amount > self.cap:
             raise CapReached(
                 f"The spending cap of ${self.cap:,.2f} would be passed: ${self.spent:,.4f} is spent. "
                 "Raise the cap to go on."
             )
         self.reserved += amount
+        self._out += 1
 
     def settle(self, reserved: float, actual: float) -> None:
         """Give back what was set aside and book what was spent."""
-        self.reserved -= reserved
+        self._out -= 1
+        # What rounding left over would otherwise look like a call that never comes back.
+        self.reserved = self.reserved - reserved if self._out else 0.0
         self.spent += actual
+        waiting, self._waiting = self._waiting, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
+
+    def _taken(self) -> float:
+        return self.spent + self.reserved
 
 
 _meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -184,24 +207,42 @@ class Gate:
 
     async def _enter(self, window: Window, meter: Meter, most: float) -> None:
         """Wait for a place, with the most that the call can cost set aside. Raises: Halted, CapReached."""
-        if self._halting is not None and self._halting.is_set():
+        if self._is_halting:
             raise Halted
-        await window.enter()
-        try:
-            self.budget.reserve(most)
-        except CapReached:
-            window.leave()
-            raise
         meter.attempts += 1
         meter.in_flight += 1
         try:
-            await self._take_slot(meter)
+            await self._take_places(window, meter)
+            try:
+                # The places first: whoever has money set aside must be able to go out and come back.
+                await self.budget.set_aside(most)
+                if self._is_halting:
+                    self.budget.settle(most, 0.0)
+                    raise Halted
+            except BaseException:
+                window.leave()
+                raise
         except BaseException:
-            self.budget.settle(most, 0.0)
-            window.leave()
             meter.attempts -= 1
             meter.left()
             raise
+
+    async def _take_places(self, window: Window, meter: Meter) -> None:
+        """Wait for a place of the model, and for one of the run's that the cell keeps until it is committed."""
+        await window.enter()
+        if meter.slot is not None:
+            return
+        if not self._slots.is_free:
+            # Waiting with the model's place in hand could go on forever: cells that have the run's may need it.
+            window.leave()
+            await self._take_slot(meter)
+            await window.enter()
+            return
+        await self._take_slot(meter)
+
+    @property
+    def _is_halting(self) -> bool:
+        return self._halting is not None and self._halting.is_set()
 
     async def _take_slot(self, meter: Meter) -> None:
         # A cell has one slot, however many calls it makes: waiting for a second while holding one could go on forever.

@@ -48,9 +48,14 @@ class Window:
         """Seconds until calls may go out again; 0 when they may now."""
         return max(0.0, self._paused_until - time.monotonic())
 
+    @property
+    def is_free(self) -> bool:
+        """Whether somebody who comes now would get a place at once."""
+        return not self._waiting and self._has_place()
+
     async def enter(self) -> None:
         """Wait for a place, first come first served. Raises: Halted."""
-        if not self._waiting and self._has_place():
+        if self.is_free:
             self._admit()
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()

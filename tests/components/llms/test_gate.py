@@ -229,6 +229,39 @@ def test_the_cap_is_never_passed_however_many_calls_are_out():
     assert gate.in_flight == 0
 
 
+def test_what_is_only_set_aside_is_waited_for_and_does_not_end_the_run():
+    gate = Gate(concurrency=64, budget=Budget(cap=250.0))
+    llm = ScriptedLLM(input_price=0, output_price=DOLLAR_A_TOKEN).doing(*[1] * 100)
+
+    async def flood():
+        with through(gate):
+            return await asyncio.gather(*(llm.complete("hi") for _ in range(100)), return_exceptions=True)
+
+    results = asyncio.run(flood())
+    assert [result for result in results if isinstance(result, BaseException)] == []
+    assert (gate.budget.spent, gate.budget.reserved) == (100.0, 0.0)
+
+
+def test_a_cell_with_several_calls_and_the_others_do_not_wait_for_each_other_forever():
+    gate = Gate(concurrency=2, policy=AT_ONCE, budget=Budget(cap=350.0))
+    llm = OneByOneLLM(input_price=0, output_price=DOLLAR_A_TOKEN).doing(*[1, ProviderDown("500"), 1] * 20)
+
+    async def cell():
+        with through(gate), metered() as meter:
+            try:
+                await llm.complete("hi", 2)
+                return await llm.complete("hi", 2)
+            finally:
+                meter.release()
+
+    async def cells():
+        return await asyncio.gather(*(cell() for _ in range(8)), return_exceptions=True)
+
+    results = asyncio.run(asyncio.wait_for(cells(), 20))
+    assert [result for result in results if isinstance(result, BaseException)] == []
+    assert gate.budget.reserved == 0 and gate.in_flight == 0
+
+
 def test_a_free_model_needs_no_cap():
     result, _ = run(ScriptedLLM(input_price=0, output_price=0), gate=Gate(budget=Budget(cap=0)))
     assert result["generations"] == ["text 5"]
