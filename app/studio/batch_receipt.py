@@ -40,23 +40,30 @@ def receipt(run: Run, jobs: Sequence[Facts], counts: Mapping[str, Mapping[str, i
 
 
 def _step(name: str, counts: Mapping[str, int], jobs: Sequence[Facts]) -> Facts:
-    retries = [job["retry"] for job in jobs]
+    over = [job for job in jobs if job["state"] in FINISHED]
+    cost, estimate = _sum(job["cost"] for job in over), _sum(job["estimate"] for job in jobs if job["attempt"] == 1)
+    each = _each(cost, sum(job["counts"]["ok"] for job in over), estimate, sum(counts.values()))
+    discount = jobs[-1]["discount"] or 0.0
     return {
         "step": name,
         "model": jobs[-1]["model"],
         "is_open": any(job["state"] not in FINISHED for job in jobs),
         "n": sum(counts.values()),
         "counts": dict(counts),
-        "estimate": _sum(job["estimate"] for job in jobs if job["attempt"] == 1),
-        "cost": _sum(job["cost"] for job in jobs if job["state"] in FINISHED),
-        "saving": _sum(job["saving"] for job in jobs if job["state"] in FINISHED),
+        "estimate": estimate,
+        "cost": cost,
+        "saving": _sum(job["saving"] for job in over),
         "is_free": all(job["is_free"] for job in jobs),
-        "retry": {
-            "n": sum(retry["n"] for retry in retries),
-            "price": _sum(retry["price"] for retry in retries),
-            "online_price": _sum(retry["online_price"] for retry in retries),
-        },
+        "each": each,
+        "each_online": None if each is None or not 0 <= discount < 1 else each / (1 - discount),
     }
+
+
+def _each(cost: float | None, answered: int, estimate: float | None, requests: int) -> float | None:
+    """US dollars for one more row: as they came so far, else as they were estimated."""
+    if cost and answered:
+        return cost / answered
+    return None if estimate is None else estimate / max(1, requests)
 
 
 def _is_out(job: Facts) -> bool:

@@ -39,6 +39,7 @@ class StepEstimate:
     """US dollars; None where nobody knows the price."""
     is_free: bool = False
     seconds: float | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Estimates:
         else:
             guess = Sample.tokens(step, samples)
             if guess is None:
-                return StepEstimate(step.name, step.llm.model_name, "unknown", calls, is_free=price == FREE)
+                return StepEstimate(step.name, step.llm.model_name, "unknown", calls, is_free=price == FREE, rows=rows)
             (read, written), basis = guess, "guessed"
             read = read if _gives_many(step.llm) else read * generations
         tokens_in = None if rows is None else read * rows
@@ -149,7 +150,7 @@ class Estimates:
         if known is not None and rows is not None:
             seconds = known.seconds * rows / min(concurrency, max(1, rows))
         return StepEstimate(
-            step.name, step.llm.model_name, basis, calls, tokens_in, tokens_out, cost, price == FREE, seconds
+            step.name, step.llm.model_name, basis, calls, tokens_in, tokens_out, cost, price == FREE, seconds, rows
         )
 
 
@@ -201,7 +202,7 @@ def _sum(rows: int | None, steps: list[StepEstimate]) -> Estimate:
     bases = {step.basis for step in steps}
     basis = next(one for one in ("unknown", "guessed", "measured") if one in bases)
     seconds = None if any(step.seconds is None for step in steps) else max(step.seconds or 0 for step in steps)
-    cap = None if cost is None or is_free else _rounded_up(cost.high * CAP_MARGIN)
+    cap = None if cost is None or is_free else rounded_up(cost.high * CAP_MARGIN)
     return Estimate(
         _sentence(rows, calls, total, cost, is_free),
         rows,
@@ -216,7 +217,7 @@ def _sum(rows: int | None, steps: list[StepEstimate]) -> Estimate:
     )
 
 
-def _rounded_up(amount: float) -> float:
+def rounded_up(amount: float) -> float:
     """To cents, to tenths from $1 on, to dollars from $20 on."""
     unit = 0.01 if amount < 1 else 0.1 if amount < 20 else 1
     return max(SMALLEST_CAP, round(math.ceil(amount / unit - 1e-9) * unit, 2))

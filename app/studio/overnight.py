@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from app.studio.batch_terms import Terms, is_on_this_machine, provider_title, terms_of
 from app.studio.checks import Checks
 from app.studio.connections import Connections
-from app.studio.estimates import Estimate, Estimates, StepEstimate
+from app.studio.estimates import Estimate, Estimates, StepEstimate, rounded_up
 from app.studio.measures import Range
+from app.studio.stand_ins import COUNTED_TOO_HIGH
 from components.errors import ConfigError, StillroomError
 from components.llms.batch.protocol import BatchProvider
 from components.pipeline.graph import Graph
@@ -39,6 +40,8 @@ class StepPlan:
     now: Range | None = None
     """US dollars; None where nobody knows."""
     overnight: Range | None = None
+    most: float | None = None
+    """US dollars that its batch costs if every answer is as long as it may be; a cap has to leave room for this."""
     discount: float = 0.0
     """The share that a batch of this very model saves."""
     requests: int | None = None
@@ -63,6 +66,13 @@ class OvernightPlan:
     worst_hours: int | None = 0
     """0 where nothing is done overnight; None where nobody promises a time."""
     saving: Range | None = None
+    suggested_cap: float | None = None
+    """With room for what batches cost at most; None where no cap is needed, or none can be kept."""
+
+    @property
+    def most(self) -> float:
+        """US dollars that all batches together cost at most, as far as prices are known."""
+        return sum(step.most or 0.0 for step in self.steps if step.is_overnight and not step.is_free)
 
     @property
     def chosen(self) -> list[str]:
@@ -107,16 +117,16 @@ class Overnight:
         chosen_estimate = now
         if saved:
             chosen_estimate = self._estimates.estimate(spec, rows=rows, concurrency=concurrency, saved=saved)
-        return OvernightPlan(chosen_estimate, plans, _worst_hours(graph, plans), _saving(now, chosen_estimate))
+        plan = OvernightPlan(chosen_estimate, plans, _worst_hours(graph, plans), _saving(now, chosen_estimate))
+        return replace(plan, suggested_cap=_cap(plan))
 
     def check_cap(self, plan: OvernightPlan, cap: float | None) -> None:
         """Raises: ConfigError for a cap below what batches may cost; once sent, nothing can halt them at an amount."""
-        costs = [step.overnight for step in plan.steps if step.is_overnight and not step.is_free]
-        most = sum(cost.high for cost in costs if cost is not None)
-        if cap is not None and most > cap:
+        if cap is not None and plan.most > cap:
             raise ConfigError(
-                f"The batches may cost up to ${most:,.2f}, and the cap is ${cap:,.2f}. A batch cannot be halted at an "
-                "amount once it is sent. Raise the cap, or run fewer rows."
+                f"The batches cost up to ${plan.most:,.2f} if every answer is as long as it may be, and the cap is "
+                f"${cap:,.2f}. A batch cannot be halted at an amount once it is sent. Raise the cap, allow fewer new "
+                "tokens, or run fewer rows."
             )
 
 
@@ -167,6 +177,7 @@ def _on_terms(plan: StepPlan, provider: BatchProvider, terms: Terms, estimate: S
         provider=provider_title(provider.account),
         is_local=is_local,
         overnight=None if plan.now is None else plan.now * (1 - discount),
+        most=_most(terms, estimate),
         discount=discount,
         requests=requests,
         files=files,
@@ -177,6 +188,18 @@ def _on_terms(plan: StepPlan, provider: BatchProvider, terms: Terms, estimate: S
         results_days=caps.results_days,
         looked_up=caps.looked_up,
     )
+
+
+def _most(terms: Terms, estimate: StepEstimate | None) -> float | None:
+    if terms.price is None or estimate is None or estimate.rows is None or estimate.tokens_in is None:
+        return None
+    read = estimate.tokens_in.high / COUNTED_TOO_HIGH
+    return terms.price.cost(math.ceil(read), estimate.rows * terms.most_written) * (1 - terms.discount)
+
+
+def _cap(plan: OvernightPlan) -> float | None:
+    cap = plan.estimate.suggested_cap
+    return None if cap is None else max(cap, rounded_up(plan.most))
 
 
 def _worst_hours(graph: Graph, plans: list[StepPlan]) -> int | None:

@@ -4,8 +4,10 @@ from typing import Any, Final
 
 import gradio as gr
 
+from app.studio.overnight import with_overnight
 from app.ui.desk import ASK, EDIT, Desk, told
 from app.ui.module import go, module
+from app.ui.overnight_offer import choices_of, sentences_of
 from app.ui.run_offer import PREVIEWED, amount_of, facts_of, whole_number
 from app.ui.workbench import Chosen, Workbench
 from components.errors import StillroomError
@@ -74,26 +76,32 @@ class RunControls:
         return {self.dialog: self._offered(bench, turn + 1), self.turn: turn + 1}
 
     def price(self, bench: Workbench, turn: int, event: gr.EventData) -> Any:
-        """What fewer rows will take."""
+        """What fewer rows will take, or what it takes overnight."""
+        overnight = _steps(event)
         try:
-            return self._offered(bench, turn, whole_number(event.rows, "Rows"))
+            return self._offered(bench, turn, whole_number(event.rows, "Rows"), overnight)
         except StillroomError as error:
-            return self._offered(bench, turn, error=error.message)
+            return self._offered(bench, turn, overnight=overnight, error=error.message)
 
     def start(self, bench: Workbench, turn: int, event: gr.EventData) -> Any:
         """Start the run, and go to its page."""
-        rows = None
+        rows, overnight = None, _steps(event)
         try:
-            rows = whole_number(event.rows, "Rows")
+            rows, cap = whole_number(event.rows, "Rows"), amount_of(event.cap)
+            concurrency = whole_number(event.concurrency, "Calls in flight")
+            webhook = str(getattr(event, "webhook", "") or "").strip()
+            if webhook:
+                self.studio.webhooks.check(webhook)
+            plan = self.studio.overnight.plan(bench.spec, overnight=overnight, rows=rows)
+            self.studio.overnight.check_cap(plan, cap)
+            spec = with_overnight(bench.spec, plan.chosen)
             run_id = self.studio.runs.start(
-                bench.spec,
-                pipeline_id=bench.id,
-                cap=amount_of(event.cap),
-                concurrency=whole_number(event.concurrency, "Calls in flight"),
-                row_limit=rows,
+                spec, pipeline_id=bench.id, cap=cap, concurrency=concurrency, row_limit=rows
             )
+            if webhook:
+                self.studio.webhooks.set(run_id, webhook)
         except StillroomError as error:
-            return {self.dialog: self._offered(bench, turn, rows, error.message)}
+            return {self.dialog: self._offered(bench, turn, rows, overnight, error.message)}
         return {self.go: gr.update(value={"to": f"run?id={run_id}"})}
 
     def show(self, bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
@@ -105,20 +113,35 @@ class RunControls:
         problems = bench.problems(asks_sources=True) if bench is not None else []
         return {self.found: gr.update(value=_findings(problems))} if _errors(problems) else {}
 
-    def _offered(self, bench: Workbench, turn: int, rows: int | None = None, error: str = "") -> Any:
+    def _offered(
+        self,
+        bench: Workbench,
+        turn: int,
+        rows: int | None = None,
+        overnight: list[str] | None = None,
+        error: str = "",
+    ) -> Any:
         concurrency = self.studio.settings.concurrency
-        estimate = self.studio.estimates.estimate(bench.spec, rows=rows, concurrency=concurrency)
-        cap = estimate.suggested_cap
+        plan = self.studio.overnight.plan(bench.spec, overnight=overnight, rows=rows, concurrency=concurrency)
+        cap = plan.suggested_cap
         offer = {
             "turn": turn,
-            "facts": facts_of(estimate),
+            "facts": facts_of(plan.estimate),
+            "choices": choices_of(plan),
+            "sentences": sentences_of(plan),
             "cap": "" if cap is None else f"{cap:.2f}",
-            "is_free": estimate.is_free,
+            "is_free": plan.estimate.is_free,
             "concurrency": concurrency,
-            "button": "Start the run",
+            "button": "Submit overnight" if plan.chosen else "Start the run",
             "error": error,
         }
         return gr.update(value=offer)
+
+
+def _steps(event: gr.EventData) -> list[str] | None:
+    """The steps that were chosen for the night; None where the dialog did not say."""
+    chosen = getattr(event, "overnight", None)
+    return [str(name) for name in chosen] if isinstance(chosen, list) else None
 
 
 def _errors(problems: list[Problem]) -> list[Problem]:

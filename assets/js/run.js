@@ -8,6 +8,7 @@ import { actionButtons } from "./run_actions.js";
 import { errorGroups } from "./run_errors.js";
 import { count, duration, LIVE_STATES, money, plural } from "./words.js";
 
+const WAITING = new Set(["waiting_batch", "collecting"]);
 const PARTS = ["ok", "needs_review", "failed", "skipped"];
 
 /** Shows a run and keeps it current. */
@@ -73,8 +74,17 @@ export function mount(target) {
     host.dataset.ready = run ? "1" : "";
   }
 
+  const again = ({ detail }) => {
+    if (detail.id !== runOf(host, props)) return;
+    etag = null;
+    load();
+  };
+  document.addEventListener("sr:look", again);
   const stop = poll(load, () => (run && !LIVE_STATES.has(run.state) ? 5000 : problem ? 3000 : 1000));
-  host.stillroomEnd = stop;
+  host.stillroomEnd = () => {
+    stop();
+    document.removeEventListener("sr:look", again);
+  };
   watch("run_id", () => {
     run = null;
     etag = null;
@@ -112,8 +122,10 @@ function spent(run) {
 const done = (step) => PARTS.reduce((sum, part) => sum + step[part], 0) + (step.expired ?? 0);
 
 function closing(run) {
-  if (run.state_reason) return [notice(run.state_reason, "warn")];
+  // What a run waits for is told job by job, below.
+  if (run.state_reason && !(run.has_batches && WAITING.has(run.state))) return [notice(run.state_reason, "warn")];
   if (!LIVE_STATES.has(run.state)) return [];
+  if (run.has_batches && WAITING.has(run.state)) return [];
   const facts = ["You can close this tab. The run goes on."];
   if (run.in_flight) facts.push(`${plural(run.in_flight, "call")} in flight.`);
   if (run.rate_per_minute) facts.push(`${count(Math.round(run.rate_per_minute))} rows a minute.`);

@@ -2,6 +2,7 @@
 
 import { button, el } from "./dom.js";
 import { meet } from "./mount.js";
+import { chosenSteps, overnightChoices } from "./run_overnight.js";
 
 const PAUSE = 300;
 
@@ -32,9 +33,12 @@ function build(dialog, value, trigger) {
   const title = el("h2", "sr-h2", "Run this pipeline", form);
   title.id = "sr-run-title";
   const facts = el("dl", "sr-facts", "", form);
+  const choices = el("div", "sr-overnight", "", form);
   const rows = field(form, "Rows", "all", "Leave it empty to run them all.");
   const cap = field(form, "Spending cap, US dollars", "no cap", "The run stops before it would spend more.");
   const calls = field(form, "Calls in flight", "", "How many rows are asked about at the same time.");
+  const webhook = field(form, "Tell a webhook", "nobody", "Its state and counts are posted there when the run ends; never a row or a key.");
+  webhook.inputMode = "url";
   const problem = el("p", "sr-said", "", form);
   problem.setAttribute("role", "alert");
   problem.dataset.tone = "bad";
@@ -47,19 +51,28 @@ function build(dialog, value, trigger) {
   cap.parentElement.hidden = value.is_free;
   let wasCap = cap.value;
   let timer = 0;
+  const reprice = () => trigger("run_price", { rows: rows.value, overnight: chosenSteps(choices) });
   rows.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(() => trigger("run_price", { rows: rows.value }), PAUSE);
+    timer = setTimeout(reprice, PAUSE);
   });
+  choices.addEventListener("change", reprice);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     problem.textContent = "";
     start.disabled = true;
-    trigger("run_confirm", { rows: rows.value, cap: value.is_free ? "" : cap.value, concurrency: calls.value });
+    trigger("run_confirm", {
+      rows: rows.value,
+      cap: value.is_free ? "" : cap.value,
+      concurrency: calls.value,
+      overnight: chosenSteps(choices),
+      webhook: webhook.value,
+    });
   });
   return {
     update(now) {
       facts.replaceChildren(...now.facts.flatMap(([name, words]) => [el("dt", "", name), el("dd", "", words)]));
+      overnightChoices(choices, now.choices ?? [], now.sentences ?? []);
       problem.textContent = now.error ?? "";
       start.disabled = Boolean(now.busy);
       start.lastChild.textContent = now.button;

@@ -4,7 +4,9 @@ import { root } from "./api.js";
 import { el } from "./dom.js";
 import { mount as mountGrid } from "./grid.js";
 import { meet } from "./mount.js";
+import { mountBatches } from "./run_batches.js";
 import { exportMenu } from "./run_export.js";
+import { notifyButton } from "./run_notify.js";
 import { mount as mountRun } from "./run.js";
 
 /** Shows the run that ?id= of the page names. */
@@ -16,15 +18,22 @@ export function mount(target) {
   if (!id) return nothing(host);
   const panel = el("div", "sr-run", "", host);
   panel.dataset.run = id;
+  const batches = el("div", "sr-run-batches", "", host);
+  batches.dataset.run = id;
+  const heardBatches = mountBatches(batches, () => document.dispatchEvent(new CustomEvent("sr:look", { detail: { id } })));
   const bar = el("div", "sr-run-bar", "", host);
   const chooser = stepChooser(bar);
   const pipeline = el("a", "sr-button", "Open its pipeline", bar);
   pipeline.hidden = true;
-  bar.append(exportMenu(id, server, () => chooser.value));
+  const notify = notifyButton(id);
+  bar.append(notify, exportMenu(id, server, () => chooser.value));
   const grid = el("div", "sr-grid", "", host);
   grid.dataset.run = id;
   const listeners = new AbortController();
-  host.stillroomEnd = () => listeners.abort();
+  host.stillroomEnd = () => {
+    listeners.abort();
+    batches.stillroomEnd?.();
+  };
   document.addEventListener("sr:run", ({ detail }) => detail.id === id && heard(detail), { signal: listeners.signal });
   chooser.addEventListener("change", () => {
     grid.dataset.step = chooser.value;
@@ -35,6 +44,8 @@ export function mount(target) {
   host.dataset.ready = "1";
 
   function heard(run) {
+    heardBatches(run);
+    notify.heard(run);
     const title = document.querySelector(".sr-title");
     if (title && title.textContent !== run.name) title.textContent = run.name || "Run";
     document.title = `${run.name || "Run"} · Stillroom`;

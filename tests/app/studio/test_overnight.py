@@ -99,7 +99,8 @@ def test_any_model_can_be_asked_overnight_on_this_machine(studio):
 def test_a_cap_below_what_a_batch_may_cost_is_refused_before_it_is_sent(studio):
     plan = studio.overnight.plan(asking([f"row-{n}" for n in range(1_000)], llm=OPENAI), overnight=["answer"])
     studio.overnight.check_cap(plan, None)
-    studio.overnight.check_cap(plan, plan.estimate.suggested_cap)
+    studio.overnight.check_cap(plan, plan.suggested_cap)
+    assert plan.suggested_cap >= plan.most > plan.estimate.cost.low
     with pytest.raises(ConfigError, match="cannot be halted at an amount"):
         studio.overnight.check_cap(plan, 0.01)
 
