@@ -9,12 +9,12 @@ from app.studio import Studio
 from app.ui.build_run import RunControls
 from app.ui.chips import cost_chip
 from app.ui.desk import ASK, EDIT, Desk, saved_html, told
-from app.ui.edits import move_step, remove_step, with_name
 from app.ui.inspector import inspector
 from app.ui.module import step_cards
 from app.ui.shell import page_shell
 from app.ui.workbench import Chosen, Workbench
 from components.errors import StillroomError
+from components.pipeline.editing import move_step, remove_step, with_name
 
 NOTHING_OPEN = (
     '<div class="sr-empty"><h2>No pipeline is open</h2><p>Begin with one of the cards on the Home page, '
@@ -82,7 +82,7 @@ def _wire_cards(desk: Desk) -> None:
         return desk.redrawn(bench, Chosen("", chosen.shows_all, int(event.index)))
 
     def move(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
-        bench.change(lambda spec: move_step(spec, str(event.name), int(event.by)))
+        bench.change(lambda spec: move_step(spec, str(event.name), "up" if int(event.by) < 0 else "down"))
         return desk.redrawn(bench, chosen)
 
     def remove(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:

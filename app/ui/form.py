@@ -9,7 +9,6 @@ import gradio as gr
 
 from app.ui.columns import StepColumns
 from app.ui.desk import Desk, Updates
-from app.ui.edits import rename_step, replace_step
 from app.ui.form_data import data_picker
 from app.ui.form_errors import errors_at_fields
 from app.ui.form_fields import Field, Kind
@@ -23,6 +22,7 @@ from app.ui.step_cards import title_of
 from app.ui.workbench import Chosen, Workbench
 from components import catalog
 from components.errors import ConfigError
+from components.pipeline.editing import rename_step, replace_step
 
 Data = dict[str, Any]
 NAME = Field(("name",), "Step name", Kind.TEXT, "Letters, digits, dots, dashes and underscores.", is_required=True)

@@ -7,7 +7,6 @@ import gradio as gr
 from app.studio.datasets import DatasetInfo
 from app.ui.data_table import table_of
 from app.ui.desk import say
-from app.ui.edits import replace_step
 from app.ui.form_fields import Field
 from app.ui.form_values import UNSET, to_widget, value_at, with_value
 from app.ui.form_widgets import Around, widget
@@ -15,6 +14,7 @@ from app.ui.guesses import with_guesses
 from app.ui.module import module
 from app.ui.workbench import Chosen, Workbench
 from components.errors import StillroomError
+from components.pipeline.editing import replace_step
 from components.pipeline.spec import PipelineSpec
 
 if TYPE_CHECKING:

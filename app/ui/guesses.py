@@ -5,8 +5,8 @@ from typing import Final
 from app.studio.datasets import DatasetInfo, Datasets
 from app.studio.templates import text_column
 from app.ui.columns import columns_of
-from app.ui.edits import replace_step
 from app.ui.form_values import with_value
+from components.pipeline.editing import replace_step
 from components.pipeline.spec import PipelineSpec
 
 TEXTS: Final = frozenset({"text", "instruction", "prompt", "question"})

@@ -7,9 +7,9 @@ from app.studio.pipelines import Draft
 from app.studio.progress import moment
 from app.studio.templates import TEMPLATES
 from app.ui.calls import Answer, answering, text
-from app.ui.edits import replace_step, with_name
 from app.ui.module import module
 from app.ui.shell import page_shell
+from components.pipeline.editing import replace_step, with_name
 
 ICONS: Final = {"label_rows": "label", "generate": "text", "transform": "columns", "blank": "plus"}
 SAMPLE_LABELS: Final = {

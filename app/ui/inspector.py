@@ -6,13 +6,13 @@ from typing import Any
 import gradio as gr
 
 from app.ui.desk import EDIT, Desk
-from app.ui.edits import add_step, replace_step
 from app.ui.form import StepForm
 from app.ui.module import module
 from app.ui.palette import alternatives, new_step, shelves, swapped
 from app.ui.workbench import Chosen, Workbench
 from components import catalog
 from components.errors import ConfigError
+from components.pipeline.editing import add_step, new_name, replace_step
 
 
 def inspector(desk: Desk) -> None:
@@ -45,8 +45,10 @@ def _palette(desk: Desk, bench: Workbench, chosen: Chosen) -> None:
         def edit(spec: Any) -> Any:
             nonlocal name
             llms = [step["llm"] for step in spec.steps if isinstance(step.get("llm"), dict)]
-            changed, name = add_step(spec, new_step(str(event.use), llms[-1] if llms else None), at)
-            return changed
+            data = new_step(str(event.use), llms[-1] if llms else None)
+            name = new_name(spec, data["use"])
+            after = ["", *spec.step_names()][max(0, min(at, len(spec.steps)))]
+            return replace_step(add_step(spec, data["use"], after, name), name, data)
 
         bench.change(edit)
         return desk.redrawn(bench, Chosen(name, chosen.shows_all))

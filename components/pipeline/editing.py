@@ -17,14 +17,17 @@ STEP_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,100}")
 def add_step(spec: PipelineSpec, use: str, after: str | None = None, name: str = "") -> PipelineSpec:
     """Put a new step after another one, before all that came next; at the end of the column unless `after` says where.
 
-    A source goes to the front, before the steps that have nothing before them.
+    A source goes to the front, before the steps that have nothing before them; so does any step with `after=""`, where
+    there is no source yet.
     Raises: UnknownComponent, or ConfigError when the name is taken.
     """
     if len(spec.steps) >= MOST_STEPS:
         raise ConfigError(f"A pipeline can have {MOST_STEPS:,} steps at most.")
     name = new_name(spec, use, name)
     step, edges = {"use": use, "name": name}, spec.edges()
-    if issubclass(catalog.get(use), GeneratorStep):
+    if after == "":
+        after = next((other for other in spec.step_names() if is_source(spec, other)), "")
+    if issubclass(catalog.get(use), GeneratorStep) or after == "":
         fed = {downstream for _, downstream in edges}
         free = [other for other in spec.step_names() if other not in fed and not is_source(spec, other)]
         return _changed(spec, [step, *spec.steps], [*((name, other) for other in free), *edges])
@@ -78,9 +81,11 @@ def move_step(spec: PipelineSpec, name: str, direction: Literal["up", "down"]) -
 
 def rename_step(spec: PipelineSpec, name: str, new: str) -> PipelineSpec:
     """Call a step something else, wherever it is named. Raises: ConfigError when the name is taken or cannot be one."""
-    step = spec.step(name)
+    step, new = spec.step(name), new.strip()
     if new == name:
         return spec
+    if not new:
+        raise ConfigError("A step needs a name.")
     new_name(spec, step["use"], new)
     steps = [other | {"name": new} if other["name"] == name else other for other in spec.steps]
     return _with_names(spec, steps, {name: new})
@@ -113,23 +118,15 @@ def set_field(spec: PipelineSpec, name: str, path: Sequence[str | int], value: A
     return _with_step(spec, step)
 
 
-def unset(spec: PipelineSpec, name: str, path: Sequence[str | int]) -> PipelineSpec:
-    """Put one field of a step back to its default; groups that become empty go with it."""
-    if tuple(path) in ((), ("use",), ("name",)):
-        raise ConfigError(f"Step '{name}' cannot do without '{_dotted(path)}'.")
-    step = deepcopy(spec.step(name))
-    holders: list[Any] = [step]
-    for part in path[:-1]:
-        if not _has(holders[-1], part):
-            return spec
-        holders.append(holders[-1][part])
-    if not _has(holders[-1], path[-1]):
-        return spec
-    del holders[-1][path[-1]]
-    for holder, part in zip(reversed(holders[:-1]), reversed(path[:-1]), strict=True):
-        if holder[part] == {}:
-            del holder[part]
-    return _with_step(spec, step)
+def replace_step(spec: PipelineSpec, name: str, data: Mapping[str, Any]) -> PipelineSpec:
+    """Give a step other settings, or have another component in its place; its name stays."""
+    fields = {field: value for field, value in data.items() if field not in ("use", "name")}
+    return _with_step(spec, {"use": data["use"], "name": name, **fields})
+
+
+def with_name(spec: PipelineSpec, name: str) -> PipelineSpec:
+    """Call the pipeline something else."""
+    return _changed(spec, spec.steps, spec.edges(), name=name.strip())
 
 
 def new_name(spec: PipelineSpec, use: str, wanted: str = "") -> str:
@@ -160,6 +157,7 @@ def _changed(
     steps: Iterable[Mapping[str, Any]],
     edges: Iterable[tuple[str, str]],
     routing: Iterable[Mapping[str, Any]] | None = None,
+    name: str | None = None,
 ) -> PipelineSpec:
     listed = [dict(step) for step in steps]
     after: dict[str, list[str]] = {str(step["name"]): [] for step in listed}
@@ -167,9 +165,8 @@ def _changed(
         after.setdefault(upstream, []).append(downstream)
     connections = [{"from": upstream, "to": downstream} for upstream, downstream in after.items() if downstream]
     kept = _routing(spec) if routing is None else list(routing)
-    return PipelineSpec(
-        name=spec.name, description=spec.description, steps=listed, connections=connections, routing=kept
-    )
+    called = spec.name if name is None else name
+    return PipelineSpec(name=called, description=spec.description, steps=listed, connections=connections, routing=kept)
 
 
 def _with_names(spec: PipelineSpec, steps: Iterable[Mapping[str, Any]], called: Mapping[str, str]) -> PipelineSpec:

@@ -6,7 +6,16 @@ import pytest
 
 from components.errors import ConfigError, UnknownComponent
 from components.pipeline.checks import check
-from components.pipeline.editing import add_step, move_step, new_name, remove_step, rename_step, set_field, unset
+from components.pipeline.editing import (
+    add_step,
+    move_step,
+    new_name,
+    remove_step,
+    rename_step,
+    replace_step,
+    set_field,
+    with_name,
+)
 from components.pipeline.graph import MOST_STEPS
 from components.pipeline.spec import PipelineSpec
 
@@ -136,21 +145,41 @@ def test_a_new_name_stands_everywhere() -> None:
         rename_step(spec, "label", "b")
 
 
-def test_fields_are_set_and_unset_at_any_depth() -> None:
+def test_a_step_cannot_be_without_a_name() -> None:
+    with pytest.raises(ConfigError, match="needs a name"):
+        rename_step(spec_of("load", "a"), "a", "  ")
+    assert rename_step(spec_of("load", "a"), "a", " b ").step_names() == ["load", "b"]
+
+
+def test_other_settings_never_change_the_name_or_the_place_of_a_step() -> None:
+    spec = spec_of("load", "a", "b", edges="load>a a>b")
+    changed = replace_step(spec, "a", {"use": "KeepColumns", "name": "stolen", "columns": ["x"]})
+    assert changed.step("a") == {"use": "KeepColumns", "name": "a", "columns": ["x"]}
+    assert changed.step_names() == spec.step_names() and wires(changed) == wires(spec)
+
+
+def test_a_pipeline_is_called_something_else() -> None:
+    spec = spec_of("load", "a", edges="load>a")
+    assert with_name(spec, " q ").model_dump() == spec.model_dump() | {"name": "q"}
+
+
+def test_a_step_at_the_front_stands_before_all_or_right_after_the_source() -> None:
+    assert wires(add_step(spec_of("a", "b", edges="a>b"), "Ask", "")) == "ask_0>a a>b"
+    assert wires(add_step(spec_of("load", "a", edges="load>a"), "Ask", "")) == "load>ask_0 ask_0>a"
+
+
+def test_fields_are_set_at_any_depth() -> None:
     spec = spec_of("load", "a")
     path = ("llm", "generation_kwargs", "temperature")
     warm = set_field(spec, "a", path, 0.5)
     assert warm.step("a")["llm"] == {"use": "EchoLLM", "generation_kwargs": {"temperature": 0.5}}
-    assert unset(warm, "a", path) == spec
-    assert unset(spec, "a", path) == spec
     assert set_field(spec, "load", ("count",), 3).step("load") == {"use": "Numbers", "name": "load", "count": 3}
 
 
-def test_items_of_lists_are_set_and_removed_by_number() -> None:
+def test_items_of_lists_are_set_by_number() -> None:
     spec = PipelineSpec(steps=[{"use": "KeepColumns", "name": "k", "columns": ["a", "b"]}])
     assert set_field(spec, "k", ("columns", 1), "c").step("k")["columns"] == ["a", "c"]
     assert set_field(spec, "k", ("columns", 2), "c").step("k")["columns"] == ["a", "b", "c"]
-    assert unset(spec, "k", ("columns", 0)).step("k")["columns"] == ["b"]
 
 
 @pytest.mark.parametrize("path", [(), ("columns", 5), ("columns", "x"), ("columns", 0, "x"), ("use", "x")])
@@ -178,12 +207,6 @@ def test_another_component_keeps_the_fields_it_has_too() -> None:
 def test_a_key_is_never_taken_in() -> None:
     with pytest.raises(ConfigError, match="never holds keys"):
         set_field(spec_of("load", "a"), "a", ("llm", "generation_kwargs", "api_key"), "sk-canary")
-
-
-def test_name_and_component_cannot_be_taken_away() -> None:
-    for path in ((), ("use",), ("name",)):
-        with pytest.raises(ConfigError, match="cannot do without"):
-            unset(spec_of("load"), "load", path)
 
 
 def test_every_change_leaves_the_old_pipeline_as_it_was() -> None:
