@@ -11,7 +11,9 @@ from app.studio.estimates import Estimate, Estimates, StepEstimate, rounded_up
 from app.studio.measures import Range
 from app.studio.stand_ins import COUNTED_TOO_HIGH
 from components.errors import ConfigError, StillroomError
+from components.llms.batch.local import LocalBatch
 from components.llms.batch.protocol import BatchProvider
+from components.llms.remote import RemoteLLM
 from components.pipeline.graph import Graph
 from components.pipeline.spec import PipelineSpec
 from components.steps.tasks.task import Task
@@ -155,6 +157,9 @@ def _planned(step: Task, estimate: StepEstimate | None, is_chosen: bool) -> Step
         return replace(plain, is_possible=False, why_not="This step asks its model in a way of its own.")
     try:
         provider = step.llm.batch_provider()
+        # Some servers have to be asked whether they have a batch API, which is no use before somebody wants it.
+        if is_chosen and isinstance(step.llm, RemoteLLM) and not step.llm.has_batch_api:
+            provider = LocalBatch(step.llm)
         terms = terms_of(provider, step.llm, count=step.num_generations or 1)
     except StillroomError as error:
         return replace(plain, is_possible=False, why_not=str(error))

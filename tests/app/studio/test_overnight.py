@@ -108,3 +108,18 @@ def test_a_cap_below_what_a_batch_may_cost_is_refused_before_it_is_sent(studio):
 def test_an_unfinished_pipeline_has_no_plan(studio):
     assert studio.overnight.plan(PipelineSpec(name="Nothing")).steps == []
     assert studio.overnight.plan(chain("Broken", {"use": "Nothing", "name": "a"})).steps == []
+
+
+def test_a_server_without_a_batch_api_leaves_the_work_to_this_machine(studio, server):
+    spec = asking(["a", "b"], llm={"use": "OpenAILLM", "model": "tiny", "base_url": server.base_url})
+    assert not studio.overnight.plan(spec).steps[0].is_local
+    assert server.requests == []
+    (step,) = studio.overnight.plan(spec, overnight=["answer"]).steps
+    assert (step.is_overnight, step.is_local, step.provider) == (True, True, "This machine")
+
+
+def test_overnight_is_not_offered_at_a_server_that_does_not_answer(studio):
+    spec = asking(["a"], llm={"use": "OpenAILLM", "model": "tiny", "base_url": "http://127.0.0.1:9/v1"})
+    plan = studio.overnight.plan(spec, overnight=["answer"])
+    assert plan.chosen == []
+    assert not plan.steps[0].is_possible and plan.steps[0].why_not
