@@ -9,6 +9,7 @@ from app.cli.screen import WrongUse
 from app.settings import Settings
 from app.studio import Studio
 from components.errors import ConfigError, LedgerError
+from components.home import at_home
 from components.pipeline.ledger import Ledger, Run
 
 SHORT = 10
@@ -29,7 +30,8 @@ def opened(home: Path | None) -> Iterator[Studio]:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     studio = Studio(settings, Ledger(settings.database_url))
     try:
-        yield studio
+        with at_home(settings.home):
+            yield studio
     finally:
         studio.ledger.close()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from app.cli.screen import WrongUse
 from app.settings import Settings
 from components.errors import ConfigError
+from components.home import at_home
 
 
 def serve(host: str | None, port: int | None, home: Path | None) -> None:
@@ -15,4 +16,5 @@ def serve(host: str | None, port: int | None, home: Path | None) -> None:
         raise WrongUse(str(error)) from None
     from app import server
 
-    server.serve(settings)
+    with at_home(settings.home):
+        server.serve(settings)
