@@ -81,7 +81,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for name in (preset.env_key, preset.env_base_url):
             os.environ.pop(name, None)
     os.environ["HF_TOKEN_PATH"] = str(tmp_path_factory.mktemp("hub") / "no-token")
-    served = Served(tmp_path_factory.mktemp("home"))
+    home = tmp_path_factory.mktemp("home")
+    os.environ["STILLROOM_HOME"] = str(home)
+    served = Served(home)
     served.start()
     assert served.has_started.wait(90), "The app did not start."
     yield served
