@@ -136,7 +136,7 @@ class Task(Step):
         async def ask(row: Row) -> Answer:
             empty = self.missing_inputs(row)
             if empty:
-                return self._unanswered(row, CellState.SKIPPED, None, f"Nothing to work on: '{empty[0]}' is empty.")
+                return self._empty(row, empty[0])
             try:
                 return await self.answer(row)
             except ProviderError as error:
@@ -154,18 +154,23 @@ class Task(Step):
             rows.extend(answer.rows)
         yield rows
 
+    def _empty(self, row: Row, column: str) -> Answer:
+        return self._unanswered(row, CellState.SKIPPED, None, f"Nothing to work on: '{column}' is empty.")
+
     def _check_columns(self, row: Row) -> None:
         for name, needed in self.get_inputs().items():
             if needed and name not in row:
                 raise MissingColumn(f"Step '{self.name}' needs the column '{name}'.{did_you_mean(name, row)}")
 
     def _process_offline(self, inputs: Sequence[Row]) -> list[Row]:
-        views = [self._view(row) for row in inputs]
+        empty = {index: missing[0] for index, row in enumerate(inputs) if (missing := self.missing_inputs(row))}
+        asked = [row for index, row in enumerate(inputs) if index not in empty]
+        views = [self._view(row) for row in asked]
         prompts = [self._prompt(view) for view in views]
-        outputs = self.llm.generate_outputs(
-            inputs=prompts, num_generations=self.num_generations or 1, **self.llm.get_generation_kwargs()
-        )
-        answers = [self._read(*parts) for parts in zip(inputs, views, prompts, outputs, strict=True)]
+        options = {"num_generations": self.num_generations or 1, **self.llm.get_generation_kwargs()}
+        outputs = self.llm.generate_outputs(inputs=prompts, **options) if prompts else []
+        read = (self._read(*parts) for parts in zip(asked, views, prompts, outputs, strict=True))
+        answers = [self._empty(row, empty[index]) if index in empty else next(read) for index, row in enumerate(inputs)]
         return [made for answer in answers for made in answer.rows]
 
     def apply(self, *inputs: Sequence[Row]) -> list[Row]:

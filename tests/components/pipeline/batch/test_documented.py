@@ -122,6 +122,16 @@ def test_a_task_on_its_own_works_offline_too(server):
     assert [row["generation"] for row in made] == ["echo: row-0", None, "echo: row-2"]
 
 
+def test_a_task_on_its_own_asks_nothing_about_empty_rows(server):
+    server.batch.change(polls_until_done=1)
+    task = TextGeneration(name="generate", llm=model(server, offline_batch_generation_block_until_done=1))
+    task.load()
+    rows = [{"instruction": None}, {"instruction": "row-1"}, {"instruction": None}]
+    assert [row["generation"] for row in next(task.process(inputs=rows))] == [None, "echo: row-1", None]
+    assert [row["generation"] for row in next(task.process(inputs=rows[:1]))] == [None]
+    assert [batch.total for batch in server.batches] == [1]
+
+
 def test_nothing_to_generate_for_is_said(server):
     with pytest.raises(ConfigError, match="`inputs` is empty"):
         model(server).generate_outputs(inputs=[])
