@@ -10,7 +10,7 @@ export function runsTable(runs) {
   wrap.tabIndex = 0;
   wrap.setAttribute("role", "region");
   wrap.setAttribute("aria-label", "Runs");
-  const table = el("table", "sr-table", "", wrap);
+  const table = el("table", "sr-table sr-run-table", "", wrap);
   const head = el("tr", "", "", el("thead", "", "", table));
   for (const name of ["Run", "State", "Rows", "Failed", "Spent", "Started"]) {
     const cell = el("th", ["Rows", "Failed", "Spent"].includes(name) ? "sr-num" : "", name, head);
@@ -30,9 +30,10 @@ function line(run) {
   state.append(chip(run.state));
   if (run.rehearsal) state.append(" ", chip("rehearsal"));
   el("td", "sr-num", rows(run), row);
-  el("td", "sr-num", run.failed ? count(run.failed) : "", row);
+  const failed = el("td", "sr-num", run.failed ? count(run.failed) : "", row);
+  failed.dataset.name = "failed";
   el("td", "sr-num", spent(run), row);
-  el("td", "", moment(run.started_at ?? run.created_at), row);
+  el("td", "sr-when", moment(run.started_at ?? run.created_at), row);
   return row;
 }
 
