@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from components.errors import CapReached, ProviderError, RateLimited, ReplyError
+from components.errors import ProviderError, RateLimited, ReplyError
+from components.llms.budget import Budget
+from components.llms.meter import Meter, current_meter
 from components.llms.pricing import Price
 from components.llms.typing import FormattedInput, GenerateOutput
 from components.llms.window import Halted, Window
 
-__all__ = ["Budget", "Gate", "Halted", "Meter", "RetryPolicy", "current_gate", "metered", "through"]
+__all__ = ["Gate", "Halted", "RetryPolicy", "current_gate", "through"]
 
 if TYPE_CHECKING:
     from components.llms.llm import LLM
@@ -46,94 +48,6 @@ class RetryPolicy:
             top = min(self.rate_base * doubled, self.rate_ceiling)
             return top * (0.5 + 0.5 * random.random())
         return random.random() * min(self.transient_base * doubled, self.transient_ceiling)
-
-
-@dataclass
-class Meter:
-    """What one cell has used so far."""
-
-    attempts: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: float = 0.0
-    cost_known: bool = True
-    seconds: float = 0.0
-    in_flight: int = 0
-    is_paid: bool = False
-    slot: Window | None = None
-    """The place among the run's calls that the cell keeps until what it paid for is committed."""
-
-    def left(self) -> None:
-        """One of the cell's calls has ended; the last gives the place back if there is nothing to commit."""
-        self.in_flight -= 1
-        if not self.in_flight and not self.is_paid:
-            self.release()
-
-    def release(self) -> None:
-        """Give the place to another cell."""
-        if self.slot is not None:
-            self.slot.leave()
-            self.slot = None
-
-
-class Budget:
-    """A spending cap in US dollars that is never passed: the most a call can cost is set aside before it starts."""
-
-    def __init__(self, cap: float | None = None, spent: float = 0.0) -> None:
-        self.cap = cap
-        self.spent = spent
-        self.reserved = 0.0
-        self._out = 0
-        self._waiting: list[asyncio.Future[None]] = []
-
-    async def set_aside(self, amount: float) -> None:
-        """Set an amount aside; where it only fits once calls that are out turn out cheaper, wait for them.
-
-        Raises: CapReached when it does not fit at all.
-        """
-        while self.cap is not None and self._out and self.spent + amount <= self.cap < self._taken() + amount:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            await turn
-        self.reserve(amount)
-
-    def reserve(self, amount: float) -> None:
-        """Set an amount aside. Raises: CapReached when it does not fit."""
-        if self.cap is not None and self._taken() + amount > self.cap:
-            raise CapReached(
-                f"The spending cap of ${self.cap:,.2f} would be passed: ${self.spent:,.4f} is spent. "
-                "Raise the cap to go on."
-            )
-        self.reserved += amount
-        self._out += 1
-
-    def settle(self, reserved: float, actual: float) -> None:
-        """Give back what was set aside and book what was spent."""
-        self._out -= 1
-        # What rounding left over would otherwise look like a call that never comes back.
-        self.reserved = self.reserved - reserved if self._out else 0.0
-        self.spent += actual
-        waiting, self._waiting = self._waiting, []
-        for turn in waiting:
-            if not turn.done():
-                turn.set_result(None)
-
-    def _taken(self) -> float:
-        return self.spent + self.reserved
-
-
-_meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
-
-
-@contextmanager
-def metered() -> Iterator[Meter]:
-    """Count what the calls inside the block use."""
-    meter = Meter()
-    token = _meter.set(meter)
-    try:
-        yield meter
-    finally:
-        _meter.reset(token)
 
 
 class Gate:
@@ -175,7 +89,7 @@ class Gate:
 
         Raises: the last ProviderError when trying is no use; CapReached before the cap would be passed.
         """
-        window, price, cell = self.window(llm), llm.price, _meter.get()
+        window, price, cell = self.window(llm), llm.price, current_meter()
         meter = cell or Meter()
         most = 0.0 if price is None or price.is_free else price.cost(*llm.most_tokens(input, num_generations, kwargs))
         patience = _Patience(self.policy)

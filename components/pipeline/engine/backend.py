@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from components.errors import CapReached, ConfigError, ProviderError, ReplyError, StillroomError
-from components.llms.gate import metered
+from components.llms.meter import metered
 from components.pipeline.engine.outcome import Outcome
 from components.states import CellState, Reason
 from components.steps.step import METADATA, AnyStep, Step

@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from components.errors import CapReached, ProviderError, RunConflict, StillroomError
-from components.llms.gate import Budget, Gate, Halted, RetryPolicy, through
+from components.llms.budget import Budget
+from components.llms.gate import Gate, Halted, RetryPolicy, through
 from components.llms.loop import at_home
 from components.pipeline.engine.backend import Local
 from components.pipeline.engine.batch_node import node_for

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from components.errors import ConfigError
-from components.llms.gate import Meter
+from components.llms.meter import Meter
 from components.states import CellState, Reason
 from components.steps.typing import Row
 

@@ -17,8 +17,10 @@ from components.errors import (
     RequestRefused,
     UnknownModel,
 )
-from components.llms.gate import Budget, Gate, Halted, RetryPolicy, current_gate, metered, through
+from components.llms.budget import Budget
+from components.llms.gate import Gate, Halted, RetryPolicy, current_gate, through
 from components.llms.llm import AsyncLLM
+from components.llms.meter import metered
 from components.llms.pricing import Price
 
 AT_ONCE = RetryPolicy(transient_base=0, transient_ceiling=0, rate_base=0, rate_ceiling=0)

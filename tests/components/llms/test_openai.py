@@ -16,7 +16,8 @@ from components.errors import (
     UnknownParameter,
 )
 from components.llms import OpenAILLM
-from components.llms.gate import Gate, metered, through
+from components.llms.gate import Gate, through
+from components.llms.meter import metered
 from components.llms.pricing import Price
 from components.llms.structured import parse_json
 from tests.components.llms.conftest import KEY, ask
