@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app.studio import Studio
 from components.errors import RunConflict, StillroomError
 from components.llms.gate import RetryPolicy
+from components.pipeline.batch.store import SET
 from components.pipeline.ledger import Run
 from components.pipeline.ledger.cells import RUN
 from components.pipeline.running import engine_for
@@ -37,8 +38,10 @@ class Waiting:
 class Worker:
     """Takes queued runs, and goes on with runs whose process died, without being asked."""
 
-    def __init__(self, studio: Studio, *, policy: RetryPolicy | None = None) -> None:
+    def __init__(self, studio: Studio, *, policy: RetryPolicy | None = None, only_batches: bool = False) -> None:
+        """With `only_batches` it leaves every run alone that has sent nothing to a batch API."""
         self._studio = studio
+        self._only_batches = only_batches
         self._policy = policy
         self._stopping = threading.Event()
         self._threads: dict[str, tuple[str, threading.Thread]] = {}
@@ -106,6 +109,8 @@ class Worker:
             .where(RUN.c.state.in_(states), RUN.c.is_portable, RUN.c.origin.in_(OURS))
             .order_by(RUN.c.created_at)
         )
+        if self._only_batches:
+            query = query.where(RUN.c.id.in_(select(SET.c.run_id)))
         with self._studio.ledger.database.read() as connection:
             rows = connection.execute(query).mappings().all()
         now = time.time()

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from typer import Argument, Option, Typer
 
+from app.cli.batch_commands import commands as batch_commands
+from app.cli.options import Cap, Concurrency, Data, File, Home, Json, Out, Overnight, RunId, Settings
 from app.cli.program import Program
 from app.cli.screen import Screen
 
@@ -24,21 +26,7 @@ app = Typer(
     pretty_exceptions_enable=False,
 )
 
-Home = Annotated[Path | None, Option(help="The folder that keeps runs and keys; STILLROOM_HOME otherwise.")]
-Json = Annotated[bool, Option("--json", help="Answer with one JSON document on standard output.")]
-File = Annotated[Path, Argument(metavar="PIPELINE.yaml", exists=True, dir_okay=False, help="A YAML or JSON file.")]
-RunId = Annotated[str, Argument(metavar="RUN", help="The id of a run, or the start of it.")]
-Settings = Annotated[
-    list[str] | None,
-    Option("--set", metavar="STEP.FIELD=VALUE", help="Change a field, as in label.llm.model=NAME. May be repeated."),
-]
-Data = Annotated[
-    Path | None,
-    Option(exists=True, dir_okay=False, resolve_path=True, help="Read the rows from this file instead."),
-]
-Out = Annotated[Path | None, Option(metavar="FILE", help="Write the results to a .csv, .jsonl or .parquet file.")]
-Cap = Annotated[float | None, Option(help="Stop before this many US dollars are passed.")]
-Concurrency = Annotated[int | None, Option(min=1, help="Calls in flight at most.")]
+app.add_typer(batch_commands)
 
 
 @app.command()
@@ -63,13 +51,14 @@ def run(
     concurrency: Concurrency = None,
     limit: Annotated[int | None, Option(min=1, help="Only this many rows, from the first.")] = None,
     cache: Annotated[bool, Option("--cache/--no-cache", help="Take over answers of earlier runs.")] = True,
+    overnight: Overnight = None,
     home: Home = None,
     json: Json = False,
 ) -> int:
     """Run a pipeline to its end; Ctrl-C stops it cleanly."""
     from app.cli import pipelines
 
-    wishes = pipelines.Wishes(settings or (), data, out, cap, concurrency, limit, cache)
+    wishes = pipelines.Wishes(settings or (), data, out, cap, concurrency, limit, cache, overnight or ())
     return pipelines.run(pipeline, wishes, Screen(json), home)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.cli.forecast import forecast, in_a_line
 from app.cli.home import SHORT, opened
 from app.cli.pipeline_file import read
 from app.cli.program import DONE, DONE_WITH_FAILURES, FAILED
@@ -37,6 +38,7 @@ class Wishes:
     concurrency: int | None = None
     limit: int | None = None
     use_cache: bool = True
+    overnight: Sequence[str] = ()
 
 
 def run(path: Path, wishes: Wishes, screen: Screen, home: Path | None) -> int:
@@ -51,9 +53,13 @@ def run(path: Path, wishes: Wishes, screen: Screen, home: Path | None) -> int:
             row_limit=wishes.limit,
             use_cache=wishes.use_cache,
         )
+        _check(studio, spec)
+        spec, plan = forecast(studio, spec, wishes.overnight, rows=wishes.limit, concurrency=options.concurrency)
+        studio.overnight.check_cap(plan, cap)
         run_id = _begin(studio, spec, options)
         limit = "no spending cap" if cap is None else f"spends {money(cap)} at most"
         screen.note(f"Run {run_id[:SHORT]}: {spec.name}, {limit}.")
+        screen.note(in_a_line(plan))
         work(studio, run_id, screen)
         return report(studio, run_id, screen, home, out)
 
@@ -64,6 +70,7 @@ def rehearse(path: Path, wishes: Wishes, screen: Screen, home: Path | None) -> i
     spec = rehearsal_of(read(path, screen, settings=wishes.settings, data=wishes.data))
     with opened(home) as studio:
         options = RunOptions(kind="dry_run", origin=ORIGIN, row_limit=wishes.limit, use_cache=False)
+        _check(studio, spec)
         run_id = _begin(studio, spec, options)
         work(studio, run_id, screen)
         return report(studio, run_id, screen, home, out, results=_results(studio, run_id))
@@ -103,10 +110,13 @@ def checked_cap(cap: float | None) -> float | None:
     return cap
 
 
-def _begin(studio: Studio, spec: PipelineSpec, options: RunOptions) -> str:
-    vault = studio.connections.vault()
-    with lend(vault):
+def _check(studio: Studio, spec: PipelineSpec) -> None:
+    with lend(studio.connections.vault()):
         raise_errors(check(spec))
+
+
+def _begin(studio: Studio, spec: PipelineSpec, options: RunOptions) -> str:
+    with lend(studio.connections.vault()):
         graph = spec.build()
         # Written down as it is built, so that values have the types of their fields.
         return create_run(studio.ledger, graph, PipelineSpec.of(graph, spec.name, spec.description), options)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.cli.batch_screen import batch_command
 from app.cli.home import SHORT, command
 from app.cli.program import DONE, DONE_WITH_FAILURES, FAILED
 from app.cli.screen import Screen, WrongUse, count, in_words, money, shortened
@@ -43,7 +44,7 @@ def work(studio: Studio, run_id: str, screen: Screen) -> None:
     """Work on a run until it rests; where somebody else has taken it up, look on. Ctrl-C stops it cleanly."""
     engine = engine_for(studio.ledger, studio.runs.get(run_id), vault=studio.connections.vault())
     try:
-        with watching(lambda: studio.runs.progress(run_id), screen), _kill_as_interrupt():
+        with watching(lambda: studio.runs.progress(run_id), screen), kill_as_interrupt():
             _work(engine, screen)
     except KeyboardInterrupt:
         screen.note("Left at once. Only answers that were on their way may be lost.")
@@ -109,7 +110,7 @@ def _work(engine: Engine, screen: Screen) -> None:
 
 
 @contextmanager
-def _kill_as_interrupt() -> Iterator[None]:
+def kill_as_interrupt() -> Iterator[None]:
     """Lets a polite kill do what Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -142,7 +143,8 @@ def _story(progress: dict[str, Any], home: Path | None, out: Path | None, writte
         yield f"  {where}{count(group['count'], 'row')}. {group['sentence']} ({group['reason']})"
     if state is RunState.DONE_WITH_FAILURES:
         yield f"Retry the failed rows with: {command('retry', run_id, home)}"
-    elif state is RunState.WAITING_BATCH:
+    elif state in (RunState.WAITING_BATCH, RunState.COLLECTING):
+        yield f"Wait for its answers here with: {batch_command('watch', home=home)}"
         yield f"Look for its answers later with: {command('continue', run_id, home)}"
     elif state not in ENDS:
         yield f"Go on with: {command('continue', run_id, home, '--cap AMOUNT' if state is RunState.CAPPED else '')}"

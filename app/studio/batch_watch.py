@@ -72,6 +72,11 @@ class BatchWatch:
     def wake_runs(self, origin: str = "app") -> list[str]:
         """Queue the runs of which a job came back since they were last at work; returns their ids."""
         self._have_ended_runs_wait()
+        found = self.runs_with_news()
+        return [run_id for run_id in found if self._moved(run_id, RunState.QUEUED, RunState.WAITING_BATCH, origin)]
+
+    def runs_with_news(self) -> list[str]:
+        """The waiting runs of which a job came back since they were last at work."""
         news, began = EVENT.alias(), EVENT.alias()
         since = and_(began.c.run_id == news.c.run_id, began.c.kind == str(RunState.RUNNING), began.c.id > news.c.id)
         query = (
@@ -82,8 +87,14 @@ class BatchWatch:
             .distinct()
         )
         with self._store.ledger.database.read() as connection:
-            found = list(connection.execute(query).scalars())
-        return [run_id for run_id in found if self._moved(run_id, RunState.QUEUED, RunState.WAITING_BATCH, origin)]
+            return list(connection.execute(query).scalars())
+
+    def runs_at_work(self) -> list[str]:
+        """The runs that sent jobs and are at work, or in line for it; those of scripts are the scripts' affair."""
+        states = [str(RunState.QUEUED), str(RunState.RUNNING)]
+        query = select(RUN.c.id).where(RUN.c.state.in_(states), RUN.c.is_portable, RUN.c.origin != "script")
+        with self._store.ledger.database.read() as connection:
+            return list(connection.execute(query.where(RUN.c.id.in_(select(SET.c.run_id)))).scalars())
 
     def wait_for_jobs(self, run_id: str) -> None:
         """Have a run that has ended wait for jobs that were sent since."""

@@ -63,6 +63,12 @@ class Batches:
         """Whether a job is still to be heard of without anybody's help."""
         return bool(self.store.jobs(states=[state for state in OPEN_STATES if state is not JobState.BLOCKED]))
 
+    def is_under_way(self) -> bool:
+        """Whether a job is out, or a run that sent jobs is at work and may send more."""
+        watch = self._watch
+        # A run may go to work between two of these questions, so the first is asked once more.
+        return bool(watch.runs_at_work() or self.is_open() or watch.runs_with_news() or watch.runs_at_work())
+
     # Acting on a job
 
     def refresh(self, name: str) -> Facts:
@@ -130,9 +136,13 @@ class Batches:
             self._remainder.while_reopened(job, lost, attach)
         return self._after(job)
 
-    def adopt_any(self, remote_id: str) -> Facts:
-        """Attach the one job without an id to a batch. Raises: ConfigError when several have none, or all have one."""
-        waiting = [job for job in self.store.jobs(states=OPEN_STATES) if not job.remote_id]
+    def adopt_any(self, remote_id: str, *, run_id: str | None = None, step: str | None = None) -> Facts:
+        """Attach the one job without an id, of all or of a run's step, to a batch.
+
+        Raises: ConfigError when several have none, or all have one.
+        """
+        jobs = self.store.jobs(states=OPEN_STATES) if run_id is None else self._hold.jobs_of(run_id, step)
+        waiting = [job for job in jobs if not job.remote_id and job.state not in FINISHED]
         if len(waiting) != 1:
             named = ", ".join(job.key[:8] for job in waiting)
             known = f"Several have no id yet: {named}. Name one of them." if waiting else "Every open job has its id."
@@ -181,6 +191,10 @@ class Batches:
     def nudge(self) -> None:
         """Look now, not in a moment."""
         self._watch.nudge()
+
+    def keys_changed(self) -> None:
+        """Go on with the jobs that waited for a key which is here now."""
+        self._watch.keys_changed()
 
     def wake_runs(self, origin: str = "app") -> builtins.list[str]:
         """Queue the runs of which a job came back since they were last at work; returns their ids."""

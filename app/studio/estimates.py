@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from app.studio.checks import Checks
 from app.studio.connections import Connections
@@ -16,11 +17,13 @@ from components.pipeline.engine.identity import step_signature
 from components.pipeline.graph import Graph
 from components.pipeline.ledger import Ledger
 from components.pipeline.spec import PipelineSpec
+from components.steps.load.files import open_table
 from components.steps.step import AnyStep, GeneratorStep
 from components.steps.tasks.task import GeneratorTask, Task
 from components.vault import lend
 
 CAP_MARGIN = 1.5
+READ_AS = ("filetype", "encoding", "delimiter")
 SMALLEST_CAP = 0.01
 
 
@@ -96,10 +99,21 @@ class Estimates:
             count = len(step.data)  # type: ignore[attr-defined]
         elif getattr(step, "data_files", None):
             files = step.data_files  # type: ignore[attr-defined]
-            known = [self._datasets.at(path) for path in ([files] if isinstance(files, str) else files)]
-            count = sum(info.n_rows for info in known if info) if all(known) else None
+            known = [self._rows_in(path, step) for path in ([files] if isinstance(files, str) else files)]
+            count = None if None in known else sum(rows for rows in known if rows is not None)
         most = getattr(step, "num_examples", None)
         return min(count, most) if count is not None and most else count
+
+    def _rows_in(self, path: str, step: GeneratorStep) -> int | None:
+        info = self._datasets.at(path)
+        if info is not None:
+            return info.n_rows
+        try:
+            read_as: dict[str, Any] = {name: getattr(step, name, None) for name in READ_AS}
+            return open_table(path, **read_as).count()
+        except StillroomError:
+            # What is wrong with the file is said when it is read for the run.
+            return None
 
     def _of(self, graph: Graph, rows: int | None, concurrency: int, saved: Mapping[str, float]) -> Estimate:
         counts: dict[str, int | None] = {}
@@ -224,8 +238,8 @@ def rounded_up(amount: float) -> float:
 
 
 def _sentence(rows: int | None, calls: int | None, tokens: Range | None, cost: Range | None, is_free: bool) -> str:
-    parts = [f"{rows:,} rows" if rows is not None else "rows unknown"]
-    parts.append(f"{calls:,} calls" if calls is not None else "calls unknown")
+    parts = ["rows unknown" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"]
+    parts.append("calls unknown" if calls is None else f"{calls:,} call{'' if calls == 1 else 's'}")
     if tokens is not None:
         parts.append(f"about {_about((tokens.low + tokens.high) / 2)} tokens")
     if is_free:
@@ -233,7 +247,8 @@ def _sentence(rows: int | None, calls: int | None, tokens: Range | None, cost: R
     elif cost is None:
         parts.append("price unknown")
     else:
-        parts.append(f"{_money(cost.low)} to {_money(cost.high)}")
+        low, high = _money(cost.low), _money(cost.high)
+        parts.append(low if low == high else f"{low} to {high}")
     return ", ".join(parts)
 
 

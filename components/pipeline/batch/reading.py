@@ -24,6 +24,8 @@ LET_GO = "let_go"
 """The kind of event that names a provider's batch which is this job's no more."""
 ATTACHED = "attached"
 """The kind of event that names a provider's batch to which a person attached the job."""
+TRIED_LATER = "tried_later"
+"""The kind of event that says what a batch failed for before the same one was made again."""
 QUEUE_LIMIT = "queue_limit"
 """The kind of event that names how many tokens the provider takes into its queue."""
 
@@ -97,12 +99,17 @@ class BatchReader:
         return BatchJob(**rows[0])
 
     def find_job(self, name: str) -> BatchJob:
-        """The job with this provider id, or whose key starts so. Raises: LedgerError when there is not just one."""
-        rows = self._rows(
-            select(JOB).where(or_(JOB.c.remote_id == name, JOB.c.key.startswith(name, autoescape=True))).limit(2)
-        )
-        if len(rows) != 1:
-            raise LedgerError(f"There {'is no' if not rows else 'are several'} batch job '{name}'.")
+        """The job with this provider id or key, or the one of which either starts so.
+
+        Raises: LedgerError when there is not just one.
+        """
+        exact = or_(JOB.c.remote_id == name, JOB.c.key == name)
+        begins = or_(*(column.startswith(name, autoescape=True) for column in (JOB.c.remote_id, JOB.c.key)))
+        rows = self._rows(select(JOB).where(exact)) or self._rows(select(JOB).where(begins).limit(2)) if name else []
+        if not rows:
+            raise LedgerError(f"There is no batch job '{name}'.")
+        if len(rows) > 1:
+            raise LedgerError(f"Several batch jobs have an id that starts with '{name}'. Type more of it.")
         return BatchJob(**rows[0])
 
     def jobs(self, set_key: str | None = None, states: Sequence[JobState] = ()) -> list[BatchJob]:

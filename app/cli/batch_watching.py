@@ -1,0 +1,85 @@
+"""`stillroom batches watch`: look after jobs until all are over, beside the app or without it."""
+
+import threading
+from pathlib import Path
+
+from app.cli.batch_screen import OVER, batch_command, jobs_table, name_of, needing, outcomes, state_in_words
+from app.cli.batches import MOST, Job, code_of
+from app.cli.home import SHORT, command, opened
+from app.cli.program import FAILED
+from app.cli.screen import Screen, count, in_words
+from app.cli.working import kill_as_interrupt
+from app.studio import Studio
+from app.worker import Worker
+from components.states import RunState
+
+LOOK_SECONDS = 1.0
+
+
+class Watch:
+    """What there was to look after, and what was said of it."""
+
+    def __init__(self, studio: Studio, screen: Screen) -> None:
+        self._studio, self._screen = studio, screen
+        self._said: dict[str, str] = {}
+        self._begun = {job["key"] for job in self._all() if job["state"] in OVER}
+
+    def jobs(self) -> list[Job]:
+        """The jobs that were not over when the watch began, and those sent since."""
+        return [job for job in self._all() if job["key"] not in self._begun]
+
+    def tell(self) -> list[Job]:
+        """Say what changed since the last time; returns the jobs."""
+        jobs = self.jobs()
+        for job in jobs:
+            words = f"{state_in_words(job)}, {outcomes(job['counts'])}"
+            if self._said.get(job["key"]) != words:
+                self._said[job["key"]] = words
+                self._screen.note(f"{name_of(job)}: {words}")
+        return jobs
+
+    def _all(self) -> list[Job]:
+        return [job for job in self._studio.batches.list(limit=MOST) if "recover" not in job["can"]]
+
+
+def watch(screen: Screen, home: Path | None) -> int:
+    """Look after jobs, and go on with their runs, until nothing is out any more."""
+    with opened(home) as studio:
+        seen = Watch(studio, screen)
+        studio.batches.keys_changed()
+        worker = Worker(studio, only_batches=True)
+        is_cut_short = False
+        with kill_as_interrupt():
+            try:
+                worker.start()
+                _look_on(studio, seen)
+            except KeyboardInterrupt:
+                is_cut_short = True
+                screen.note("Stopping. This waits a few seconds for what is on its way.")
+            finally:
+                worker.stop()
+        jobs = seen.tell()
+        runs = [studio.runs.progress(run_id) for run_id in dict.fromkeys(job["run_id"] for job in jobs) if run_id]
+    lines = [jobs_table(jobs), *needing(jobs)] if jobs else ["No job is out."]
+    for run in runs:
+        lines.append(f"Run {run['id'][:SHORT]} is {in_words(run['state'])}. {_how(run['id'], run['state'], home)}")
+    if is_cut_short:
+        lines.append(
+            f"Nothing is lost: {count(sum(job['state'] not in OVER for job in jobs), 'job')} still out. "
+            f"Go on with: {batch_command('watch', home=home)}"
+        )
+    screen.answer({"jobs": jobs, "runs": runs, "is_cut_short": is_cut_short}, "\n".join(lines))
+    return FAILED if is_cut_short else code_of(jobs)
+
+
+def _look_on(studio: Studio, seen: Watch) -> None:
+    pause = threading.Event()
+    while studio.batches.is_under_way():
+        seen.tell()
+        pause.wait(LOOK_SECONDS)
+
+
+def _how(run_id: str, state: str, home: Path | None) -> str:
+    if state in (RunState.DONE, RunState.DONE_WITH_FAILURES):
+        return f"The results: {command('export', run_id, home, '--out results.csv')}"
+    return f"See: {command('show', run_id, home)}"
