@@ -52,7 +52,7 @@ export function jobButtons(job, run, { all = false, open = null } = {}) {
   if (may.has("retry")) {
     const { n, price, online_price } = job.retry;
     add("retry", `Retry failed (${rowsAndPrice(n, price, job.is_free)})`);
-    if (all && job.run_id) add("finish_online", `Finish online (about ${rowsAndPrice(n, online_price, job.is_free)})`);
+    if (all && job.run_id) add("finish_online", `Finish online (${rowsAndPrice(n, online_price, job.is_free)})`);
   }
   if (may.has("errors") && all) made.push(errorLink(job));
   return made;

@@ -25,7 +25,7 @@ export function said(job) {
     return `${count((completed ?? 0) + (failed ?? 0))} of ${count(total)} done there`;
   }
   if (job.cancel_requested_at && job.state !== "closed") return "being canceled";
-  const word = job.status?.replaceAll("_", " ") ?? "";
+  const word = job.status?.replaceAll("_", " ").replace("cancelled", "canceled").replace("cancelling", "being canceled") ?? "";
   return word && word !== job.state ? word : "";
 }
 

@@ -98,7 +98,7 @@ function runLink(job) {
 function limits(known) {
   const facts = [`${count(known.max_requests)} requests and ${size(known.max_bytes)} a file`];
   facts.push(known.worst_hours ? `done within ${known.worst_hours} h` : "no time promised");
-  if (known.discount) facts.push(`${Math.round(known.discount * 100)} % off`);
+  if (known.discount) facts.push(`${Math.round(known.discount * 100)}% off`);
   if (known.looked_up) facts.push(`looked up ${known.looked_up}`);
   return facts.join(", ");
 }
