@@ -64,6 +64,7 @@ def test_every_command_of_the_readme_is_known_and_every_command_stands_in_it():
     from app.cli import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name or group.typer_instance.info.name for group in app.registered_groups}
     assert {line.split()[1] for line in COMMANDS} == known
 
 
@@ -100,7 +101,8 @@ def test_the_commands_of_the_chapter_on_pipelines_work(desk):
     for block in blocks("docs/pipelines.md", "sh"):
         for line in block.splitlines():
             done = stillroom(*shlex.split(line)[1:])
-            assert done.exit_code == 0, f"{line}: {done.output}"
+            # A run whose batch is out rests before its end.
+            assert done.exit_code == int("--overnight" in line), f"{line}: {done.output}"
 
 
 def test_the_front_matter_is_that_of_a_space():

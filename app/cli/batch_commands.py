@@ -31,7 +31,7 @@ def list_jobs(
 
 @commands.command()
 def show(job: JobId, home: Home = None, json: Json = False) -> int:
-    """Show everything about a job: what came of its rows, what happened, what you can do."""
+    """Show everything about a job, and what you can do."""
     from app.cli import batches
 
     return batches.show(job, Screen(json), home)
@@ -39,7 +39,7 @@ def show(job: JobId, home: Home = None, json: Json = False) -> int:
 
 @commands.command()
 def watch(home: Home = None, json: Json = False) -> int:
-    """Look after jobs and their runs until all are over; Ctrl-C leaves everything intact."""
+    """Look after jobs until all are over; Ctrl-C loses nothing."""
     from app.cli import batch_watching
 
     return batch_watching.watch(Screen(json), home)

@@ -2,16 +2,16 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 from app.cli.batch_screen import OVER, batch_command, jobs_table, name_of, needing, outcomes, state_in_words
 from app.cli.batches import MOST, Job, code_of
 from app.cli.home import SHORT, command, opened
-from app.cli.program import FAILED
+from app.cli.program import DONE, DONE_WITH_FAILURES, FAILED
 from app.cli.screen import Screen, count, in_words
-from app.cli.working import kill_as_interrupt
+from app.cli.working import ENDS, kill_as_interrupt
 from app.studio import Studio
 from app.worker import Worker
-from components.states import RunState
 
 LOOK_SECONDS = 1.0
 
@@ -61,15 +61,12 @@ def watch(screen: Screen, home: Path | None) -> int:
         jobs = seen.tell()
         runs = [studio.runs.progress(run_id) for run_id in dict.fromkeys(job["run_id"] for job in jobs) if run_id]
     lines = [jobs_table(jobs), *needing(jobs)] if jobs else ["No job is out."]
-    for run in runs:
-        lines.append(f"Run {run['id'][:SHORT]} is {in_words(run['state'])}. {_how(run['id'], run['state'], home)}")
+    lines += [f"Run {run['id'][:SHORT]} is {in_words(run['state'])}. {_next(run, home)}" for run in runs]
     if is_cut_short:
-        lines.append(
-            f"Nothing is lost: {count(sum(job['state'] not in OVER for job in jobs), 'job')} still out. "
-            f"Go on with: {batch_command('watch', home=home)}"
-        )
+        out = sum(job["state"] not in OVER for job in jobs)
+        lines.append(f"Nothing is lost: {count(out, 'job')} still out. Go on with: {batch_command('watch', home=home)}")
     screen.answer({"jobs": jobs, "runs": runs, "is_cut_short": is_cut_short}, "\n".join(lines))
-    return FAILED if is_cut_short else code_of(jobs)
+    return FAILED if is_cut_short else _code(jobs, runs)
 
 
 def _look_on(studio: Studio, seen: Watch) -> None:
@@ -79,7 +76,14 @@ def _look_on(studio: Studio, seen: Watch) -> None:
         pause.wait(LOOK_SECONDS)
 
 
-def _how(run_id: str, state: str, home: Path | None) -> str:
-    if state in (RunState.DONE, RunState.DONE_WITH_FAILURES):
-        return f"The results: {command('export', run_id, home, '--out results.csv')}"
-    return f"See: {command('show', run_id, home)}"
+def _next(run: dict[str, Any], home: Path | None) -> str:
+    if run["state"] in ENDS:
+        return f"The results: {command('export', run['id'], home, '--out results.csv')}"
+    if not run["portable"]:
+        return "Run its script again: what came back is taken over."
+    return f"Go on with: {command('continue', run['id'], home)}"
+
+
+def _code(jobs: list[Job], runs: list[dict[str, Any]]) -> int:
+    codes = {code_of(jobs), *(ENDS.get(run["state"], FAILED) for run in runs)}
+    return next((code for code in (FAILED, DONE_WITH_FAILURES) if code in codes), DONE)

@@ -48,7 +48,9 @@ def list_jobs(every: bool, run: str | None, screen: Screen, home: Path | None) -
     lines = [jobs_table(shown)] if shown else ["There are no batch jobs." if not found else "Nothing is left to do."]
     lines += needing(shown)
     if hidden := len(found) - len(shown):
-        lines.append(f"{count(hidden, 'job')} with an answer to every row: {batch_command('list', '--all', home=home)}")
+        lines.append(
+            f"{count(hidden, 'job')} more with nothing left to do: {batch_command('list', '--all', home=home)}"
+        )
     if any("recover" in job["can"] for job in shown):
         lines.append(f"Bring back what the database lost with: {batch_command('recover', home=home)}")
     screen.answer({"jobs": shown}, "\n".join(lines))

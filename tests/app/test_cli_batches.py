@@ -4,14 +4,16 @@ import json
 import signal
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.cli.forecast import forecast, in_a_line
 from app.worker import Worker
 from components.states import RunState
 from tests.app.batches import a_batch_server, adds_up, batch_model, collected, overnight, submitted
 from tests.app.command import answer, process, stillroom
 from tests.app.conftest import FAST, until
-from tests.app.pipelines import asking
+from tests.app.pipelines import asking, chain
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +78,7 @@ def test_jobs_of_which_nothing_is_left_to_do_are_listed_only_when_asked_for(stud
     run_id, key = submitted(studio, work, overnight(provider))
     collected(studio, run_id)
     told = stillroom("batches", "list").stdout
-    assert told == "Nothing is left to do.\n1 job with an answer to every row: stillroom batches list --all\n"
+    assert told == "Nothing is left to do.\n1 job more with nothing left to do: stillroom batches list --all\n"
     assert key[:8] in stillroom("batches", "list", "--all").stdout
     assert [job["key"] for job in answer("batches", "list", "--all", "--run", run_id)["jobs"]] == [key]
 
@@ -133,6 +135,9 @@ def test_a_cancel_is_asked_about_and_says_that_finished_rows_are_kept(studio, wo
     assert refused.exit_code == 1
     assert "Rows that are done by now are kept" in refused.stderr and "Nothing was canceled" in refused.stderr
     assert provider.calls("POST", f"/v1/batches/{provider.batches[0].id}/cancel") == []
+    meant = CliRunner().invoke(app, ["batches", "cancel", key], input="y\n")
+    assert meant.exit_code == 0
+    assert "Cancel it? [y/N]" in meant.stderr
     done = stillroom("batches", "cancel", key, "--yes")
     assert done.exit_code == 0
     assert f"{provider.batches[0].id} is being canceled." in done.stdout
@@ -253,6 +258,35 @@ def test_a_watch_collects_and_goes_on_with_the_run_to_its_end(studio, work, prov
     assert studio.runs.get(run_id).state == RunState.DONE
     again = stillroom("batches", "watch")
     assert (again.exit_code, again.stdout) == (0, "No job is out.\n")
+
+
+def test_a_watch_sends_a_later_step_once_the_earlier_one_is_back(studio, work, provider):
+    first = overnight(provider, 4)
+    later = {"use": "TextGeneration", "name": "later", "llm": batch_model(provider)}
+    mapped = later | {"input_mappings": {"instruction": "generation"}, "output_mappings": {"generation": "second"}}
+    run_id, _ = submitted(studio, work, chain("Two steps", *first.steps, mapped))
+    watching = process("batches", "watch")
+
+    def is_done():
+        look_now(studio)
+        return watching.poll() is not None
+
+    until(is_done, 60)
+    told, noted = watching.communicate(timeout=60)
+    assert watching.returncode == 0, noted
+    assert [batch.id in told for batch in provider.batches] == [True, True]
+    assert studio.runs.progress(run_id)["steps"][-1]["ok"] == 4
+
+
+def test_a_run_that_somebody_stopped_stays_so_and_its_answers_are_kept(studio, work, provider):
+    run_id, _ = submitted(studio, work, overnight(provider))
+    studio.runs.stop(run_id)
+    look_now(studio)
+    done = stillroom("batches", "watch")
+    assert done.exit_code == 1
+    assert f"Run {run_id[:10]} is stopped. Go on with: stillroom continue {run_id[:10]}" in done.stdout
+    assert answer("continue", run_id)["steps"][-1]["ok"] == 10
+    assert len(provider.batches) == 1
 
 
 def test_a_watch_leaves_runs_alone_that_sent_no_batch(studio, work, provider):
