@@ -17,6 +17,7 @@ from components.errors import RequestRefused
 from components.llms import OpenAILLM
 from components.llms.llm import LLM, AsyncLLM
 from components.pipeline import Pipeline
+from components.pipeline.batch import refused_files
 from components.pipeline.ledger import shared_ledger
 from components.steps import LoadDataFromDicts, RuntimeParameter, StepInput, step
 from components.steps.tasks import TextGeneration
@@ -297,14 +298,16 @@ def test_0_4_a_row_in_the_error_file_of_a_batch_moves_no_answer():
     assert [failure.row for failure in distiset.failures] == ["00000001"]
 
 
-@pytest.mark.parametrize("final", ["expired", "cancelled"])
-def test_0_5_a_batch_that_came_to_nothing_is_no_empty_result_and_is_not_taken_for_one_later(final):
+@pytest.mark.parametrize("final", ["expired", "cancelled", "failed"])
+def test_0_5_a_batch_that_came_to_nothing_is_no_empty_result_and_is_not_taken_for_one_later(final, monkeypatch):
+    monkeypatch.setattr(refused_files, "LATER_SECONDS", (0.0, 0.0))
     with OpenAIBatchServer(polls_until_done=1, final=final, done_when_stopped=0) as server:
         data = [{"instruction": f"row-{n}"} for n in range(3)]
         first = overnight(data, server, f"batch-{final}").run()
         assert first.state == "done_with_failures"
         assert answers(first) == [None, None, None]
         assert {failure.state for failure in first.failures} <= {"expired", "failed"}
+        assert len(server.batches) == (3 if final == "failed" else 1), "it is made again at most twice"
         assert all(failure.message for failure in first.failures)
         server.batch.change(final="completed")
         shared_ledger().reopen(first.run_id)

@@ -16,6 +16,7 @@ from components.pipeline.batch.resend import MOST_ATTEMPTS
 from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import Closing
 from components.pipeline.batch.writing import is_adopted
+from components.pipeline.ledger.tables import BatchRequest
 
 STRANGE_AFTER = 20
 """After so many polls a status that nobody knows is pointed out."""
@@ -65,9 +66,9 @@ def seen(hand: InHand, remote: Remote) -> bool:
 
 def collect(hand: InHand) -> bool:
     """Bring the results into the ledger and end the job. True when there is more to do at once."""
-    if hand.job.outcome == "failed" and not is_adopted(hand.job):
+    if hand.job.outcome == "failed" and not is_adopted(hand.job) and not _has_files(hand):
         refused_file(hand, _errors(hand))
-        return hand.job.state not in FINISHED and hand.job.next_poll_at <= hand.clock()
+        return hand.job.state not in (*FINISHED, JobState.BLOCKED) and hand.job.next_poll_at <= hand.clock()
     if hand.job.state != JobState.INGESTING:
         hand.change(JobState.INGESTING)
     hand.reached("ingesting")
@@ -102,17 +103,37 @@ def _end(hand: InHand, tally: Tally) -> None:
     said = " ".join(filter(None, [job.message, _complaint(hand), _oddities(tally)]))
     closing = Closing(left_over, message, note=said)
     # Refused for want of room, not for what it is: sent again by itself, as nothing was paid for it.
-    again = []
-    if job.outcome == "completed" and not is_adopted(job) and not _complaint(hand):
+    again: list[BatchRequest] = []
+    trouble = ""
+    if tally.account and job.outcome != "cancelled" and not is_adopted(job):
+        again, trouble = _refused_for_the_account(hand, tally)
+    elif job.outcome == "completed" and not is_adopted(job) and not _complaint(hand):
         again = hand.store.without_answer(job_key=job.key, most_attempts=MOST_ATTEMPTS)
     if again:
         try:
-            hand.resend(again, closing)
+            hand.resend(again, closing, is_new_attempt=not trouble, waits_for=trouble)
         except ConfigError:
             # Without their file they stay failed, and a person may finish them online.
             again = []
     if not again:
         hand.close(closing)
+
+
+def _refused_for_the_account(hand: InHand, tally: Tally) -> tuple[list[BatchRequest], str]:
+    """The rows that a person can have sent again once the account is put right, and what is said of it."""
+    mine = hand.store.without_answer(job_key=hand.job.key)
+    rows = [request for request in mine if (request.idx, request.part) in tally.account]
+    count = "1 row was" if len(rows) == 1 else f"{len(rows):,} rows were"
+    return rows, (
+        f"{tally.account_trouble} {count} refused for it and cost nothing; refresh this job to send "
+        f"{'it' if len(rows) == 1 else 'them'} again."
+    )
+
+
+def _has_files(hand: InHand) -> bool:
+    """Whether a batch that failed as a whole has results all the same."""
+    handles = json.loads(hand.job.handles)
+    return any(name != "errors" and value for name, value in handles.items())
 
 
 def _complaint(hand: InHand) -> str:

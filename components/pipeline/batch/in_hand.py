@@ -60,11 +60,15 @@ class InHand:
         *,
         limits: Limits = Limits(),  # noqa: B008 - it cannot be changed
         is_new_attempt: bool = True,
+        waits_for: str = "",
     ) -> None:
-        """End the job and put some of its requests into new ones. Raises: LeaseLost; ConfigError; RunConflict."""
+        """End the job and put some of its requests into new ones. Raises: LeaseLost; ConfigError; RunConflict.
+
+        `waits_for`: what a person has to put right before these are sent.
+        """
         plan_again(
             self.store, self.provider, self.job.set_key, requests, limits=limits, is_new_attempt=is_new_attempt,
-            closing=(self.job, closing), owner=self.owner,
+            closing=(self.job, closing), owner=self.owner, waits_for=waits_for,
         )  # fmt: skip
         self.job = self.store.job(self.job.key)
 

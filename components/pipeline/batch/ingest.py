@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -32,6 +32,10 @@ class Tally:
     strange: int = 0
     """Lines that belong to no row of the job."""
     unreadable: int = 0
+    account: set[tuple[int, int]] = field(default_factory=set)
+    """Rows that were refused for the account's sake, by index and part."""
+    account_trouble: str = ""
+    """What is wrong with the account, as the first of them says."""
 
     @property
     def is_anothers(self) -> bool:
@@ -95,6 +99,9 @@ def _results(
                 tally.strange += 1
                 continue
             tally.matched += 1
+            if line.is_account:
+                tally.account.add(place)
+                tally.account_trouble = tally.account_trouble or line.message
             yield _settled(job, place, line, llm, batch, price)
     except BatchGone:
         # A batch that failed or was stopped early may well have no results.

@@ -46,14 +46,20 @@ class Batches:
         make_machine: Callable[..., Machine] = Machine,
         limits: Limits = Limits(),  # noqa: B008 - it cannot be changed
         clock: Callable[[], float] = time.time,
+        asks_again: bool = True,
     ) -> None:
-        """Raises: CredentialError without a key; ConfigError where the model cannot work so."""
+        """`asks_again`: jobs that wait for a person are tried once more, as a person has just asked for it.
+
+        Raises: CredentialError without a key; ConfigError where the model cannot work so.
+        """
         self.llm = llm
         self.store = BatchStore(ledger)
         self.provider: BatchProvider = llm.batch_provider()
         self.machine = make_machine(self.store, lambda _batch: (self.provider, self.llm), clock=clock)
         self._limits = limits
         self._clock = clock
+        self._asks_again = asks_again
+        self._blocked: set[str] = set()
 
     def hand_in(
         self,
@@ -95,6 +101,8 @@ class Batches:
                 done.add(job.key)
                 if job.state not in FINISHED and not self._must_wait(job):
                     self.machine.advance(job.key)
+            # From here on they wait for a person, also those that were made just now.
+            self._blocked |= {job.key for job in self.jobs(sets) if job.state == JobState.BLOCKED}
 
     def answers(self, handed: HandedIn, count: int) -> Iterator[list[tuple[str, Found]]]:
         """What has come back by now, a few rows at a time."""
@@ -113,7 +121,9 @@ class Batches:
         return [job for key in sets for job in self.store.jobs(key)]
 
     def _must_wait(self, job: BatchJob) -> bool:
-        """Whether the provider asked for a rest; else whoever calls wants to know how it stands now."""
+        """Whether a person or a rest is needed first; else whoever calls wants to know how it stands now."""
+        if job.state == JobState.BLOCKED:
+            return not self._asks_again or job.key in self._blocked
         return (job.state == JobState.HELD or job.poll_errors > 0) and job.next_poll_at > self._clock()
 
     def _plan(self, key: str, wants: Sequence[Want], count: int, kwargs: Mapping[str, Any]) -> Plan:
@@ -210,12 +220,20 @@ def _wants(llm: LLM, place: str, inputs: Sequence[FormattedInput], count: int, k
     wants = []
     about = [llm.signature(), place, count, dict(kwargs)]
     for idx, item in enumerate(inputs):
-        data = orjson.dumps([about, item], option=orjson.OPT_SORT_KEYS, default=str)
+        data = _as_bytes([about, item])
         # The same question twice wants two answers.
         key = hashlib.blake2b(data + b"%d" % seen[data], digest_size=16).hexdigest()
         seen[data] += 1
         wants.append(Want(str(idx), key, partial(_same, item), idx))
     return wants
+
+
+def _as_bytes(asked: Any) -> bytes:
+    try:
+        return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS, default=str)
+    except TypeError:
+        # Half of a character is one row's fault, which is said of it when its request is made.
+        return json.dumps(asked, sort_keys=True, default=str).encode()
 
 
 def _same(item: FormattedInput) -> FormattedInput:

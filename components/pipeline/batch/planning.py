@@ -232,7 +232,7 @@ def _written(files: _Files, request: Request | Unsendable) -> Entry:
     try:
         line = line_of(custom_id(shard.key, request.idx, request.part), request.path, request.body)
     except RequestRefused as error:
-        return Entry(*about, "", *again, UNSENDABLE, str(error))
+        return Entry(*about, "", *again, UNSENDABLE, f"Row {request.row}: {error}" if request.row else str(error))
     if len(line) > min(caps.max_line_bytes or caps.max_bytes, caps.max_bytes):
         return Entry(
             *about, "", *again, TOO_LARGE, f"Its request has {len(line):,} bytes, more than the provider takes."

@@ -6,13 +6,15 @@ from pathlib import Path
 from components.llms.batch.protocol import LineError
 from components.pipeline.batch.in_hand import InHand
 from components.pipeline.batch.planning import Limits, lines_of
-from components.pipeline.batch.queueing import HOLD_FIRST, hold
+from components.pipeline.batch.queueing import hold
+from components.pipeline.batch.reading import TRIED_LATER
 from components.pipeline.batch.remedies import Remedy, verdict
 from components.pipeline.batch.states import JobState, RequestState
 from components.pipeline.batch.store import Closing, Settled
 
 UPLOADS_AT_MOST = 2
-TRIES_AT_MOST = 2
+LATER_SECONDS = (10.0, 60.0)
+"""How long a batch that failed for no fault of its rows rests before it is made again, each time."""
 ROUNDS_AT_MOST = 6
 """A provider's check stops at the first bad row, so each round finds but one; the rest is then left to a person."""
 ROUNDS_IN_ONE = 3
@@ -22,19 +24,22 @@ ROUNDS_IN_ONE = 3
 def refused_file(hand: InHand, errors: Sequence[LineError]) -> None:
     """Go the way that may help, else end the job with all its rows failed."""
     found = verdict(errors)
-    if found.remedy is Remedy.HOLD:
+    if found.remedy is Remedy.PERSON:
+        message = f"The provider refused the whole batch: {found.said} Refresh this job once that is put right."
+        hand.restart(JobState.BLOCKED, message, intent_at=None)
+    elif found.remedy is Remedy.HOLD:
         hold(hand, " ".join(error.message for error in errors))
     elif found.remedy is Remedy.UPLOAD and hand.job.uploads < UPLOADS_AT_MOST:
         upload_again(hand)
     elif found.remedy is Remedy.LEAVE_OUT and hand.job.attempt < ROUNDS_AT_MOST:
         leave_out(hand, found.lines, found.said)
-    elif found.remedy is Remedy.LATER and (tries := hand.times(JobState.HELD)) < TRIES_AT_MOST:
+    elif found.remedy is Remedy.LATER and (tries := hand.times(TRIED_LATER)) < len(LATER_SECONDS):
         message = f"The provider could not take the file: {found.said} It is tried again by itself."
-        wait = HOLD_FIRST * 2.0**tries
-        hand.restart(JobState.HELD, message, intent_at=None, next_poll_at=hand.clock() + wait)
+        hand.store.note(hand.job.key, TRIED_LATER, found.said)
+        hand.restart(JobState.HELD, message, intent_at=None, next_poll_at=hand.clock() + LATER_SECONDS[tries])
     else:
         _name(hand, found.lines)
-        reject(hand, found.said or "The provider refused the whole file.")
+        reject(hand, found.said or "The provider failed the whole batch and did not say why.")
 
 
 def upload_again(hand: InHand) -> None:

@@ -7,6 +7,7 @@ from enum import Enum
 
 from components.llms.batch.protocol import LineError
 from components.llms.batch.refusals import QUEUE
+from components.llms.failures import CREDIT, KEY_REFUSED
 
 LIMIT = re.compile(r"limit:?\s*(?:of\s*)?(\d[\d,_ ]*)\s*(?:enqueued\s+)?tokens|limit:?\s*(\d[\d,_]*)", re.IGNORECASE)
 NOT_FOUND = re.compile(r"(?:cannot|could not|can't) find file|no such file|file not found", re.IGNORECASE)
@@ -25,6 +26,8 @@ class Remedy(Enum):
     """Some rows are bad: send the others without them."""
     LATER = "later"
     """The provider had a bad moment."""
+    PERSON = "person"
+    """The account is why: no credit, or a key that is no longer taken."""
     NONE = "none"
 
 
@@ -44,6 +47,8 @@ def verdict(errors: Sequence[LineError]) -> Verdict:
     """What the errors of a whole file call for."""
     said = "; ".join(error.message for error in errors if error.message)[:500]
     everything = " ".join(f"{error.code} {error.message}" for error in errors)
+    if CREDIT.search(everything) or KEY_REFUSED.search(everything):
+        return Verdict(Remedy.PERSON, said)
     if QUEUE.search(everything):
         return Verdict(Remedy.HOLD, said, queue_limit(everything))
     if NOT_FOUND.search(everything):

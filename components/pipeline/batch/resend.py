@@ -6,6 +6,7 @@ from pathlib import Path
 from components.errors import ConfigError
 from components.llms.batch.protocol import BatchProvider
 from components.pipeline.batch.planning import Limits, Request, lines_of, plan_files
+from components.pipeline.batch.states import JobState
 from components.pipeline.batch.store import BatchStore, Closing
 from components.pipeline.ledger.tables import BatchJob, BatchRequest
 
@@ -24,8 +25,11 @@ def plan_again(
     is_new_attempt: bool = True,
     closing: tuple[BatchJob, Closing] | None = None,
     owner: str = "",
+    waits_for: str = "",
 ) -> int:
     """Plan jobs for requests of a set; returns how many requests there are. With `closing`, the old job ends with it.
+
+    With `waits_for`, the new jobs wait for a person, who is told this.
 
     Raises: ConfigError when an input file is gone; RunConflict when a request was answered or sent again meanwhile.
     """
@@ -36,6 +40,9 @@ def plan_again(
         provider, _bodies(store, provider, requests, int(is_new_attempt)), store.folder, set_key, window=window,
         limits=limits,
     )  # fmt: skip
+    if waits_for:
+        for job in plan.jobs:
+            job |= {"state": JobState.BLOCKED, "message": waits_for}
     try:
         store.move(plan, closing, owner)
     except BaseException:

@@ -108,7 +108,7 @@ def put_jobs(connection: Connection, plan: Plan) -> None:
     """New jobs."""
     for job in plan.jobs:
         connection.execute(insert(JOB).values(**BatchJob(**job).model_dump()))
-        note(connection, job["key"], str(job["state"]))
+        note(connection, job["key"], str(job["state"]), str(job.get("message", "")))
 
 
 def request_of(set_key: str, entry: Entry) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """A task whose rows go to a provider's batch API: it hands them in, and takes up what has come back."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.errors import CapReached, ProviderError
 from components.pipeline.batch.offline import Batches, Found, HandedIn, Want
-from components.pipeline.batch.states import RequestState
+from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import BatchStore
 from components.pipeline.batch.waiting import what_is_out
 from components.pipeline.engine.backend import failure
@@ -66,9 +67,11 @@ class BatchNode(RowNode):
         while True:
             await self.engine.checkpoint()
             await self.engine.backend.in_thread(batches.advance, handed.sets)
+            # Asked first, so that nothing which comes back meanwhile is left lying.
+            is_under_way = await self.engine.backend.in_thread(self._is_under_way, handed)
             await self._take_up(batches, handed)
             await self._reserve()
-            if not self._waiting or every is None:
+            if not self._waiting or every is None or not is_under_way:
                 break
             await asyncio.sleep(every)
         if self._waiting:
@@ -86,7 +89,8 @@ class BatchNode(RowNode):
                 await self.engine.had_fatal(error)
 
     def _handed_in(self) -> tuple[Batches, HandedIn]:
-        batches = Batches(self.engine.ledger, self.step.llm)
+        # The app wakes a run whenever a job came back, which is nobody's wish to try again what waits for a person.
+        batches = Batches(self.engine.ledger, self.step.llm, asks_again=self.engine.run.origin != "app")
         number = {row: at for at, row in enumerate(sorted(self._rows))}
         tried = self._store.reopened(self.engine.run_id, self.name)
         wants = [
@@ -103,6 +107,11 @@ class BatchNode(RowNode):
             allow=self._allow,
         )
         return batches, handed
+
+    def _is_under_way(self, handed: HandedIn) -> bool:
+        """Whether anything can still come back without a person's help."""
+        jobs = [job for key in handed.sets for job in self._store.jobs(key)]
+        return any(job.state not in FINISHED and job.state != JobState.BLOCKED for job in jobs)
 
     async def _take_up(self, batches: Batches, handed: HandedIn) -> None:
         answers = batches.answers(handed, self._count)
@@ -179,4 +188,6 @@ def node_for(engine: "Engine", step: AnyStep) -> Node:
 
 
 def _messages(prompt: Any) -> Any:
-    return prompt[0] if isinstance(prompt, tuple) else prompt
+    messages = prompt[0] if isinstance(prompt, tuple) else prompt
+    # A prompt that could not be sent, for half of a character in it, is kept with a question mark there.
+    return json.loads(json.dumps(messages, ensure_ascii=False, default=str).encode("utf-8", "replace"))

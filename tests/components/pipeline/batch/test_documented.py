@@ -151,6 +151,25 @@ def test_a_job_that_needs_a_person_is_said_and_not_waited_for(server):
     assert llm.generate_outputs(inputs=ask("row-1"))[0]["generations"] == ["echo: row-1"]
 
 
+def test_half_a_character_fails_its_own_row_and_the_others_go_on(server):
+    llm = model(server, offline_batch_generation_block_until_done=1)
+    outputs = llm.generate_outputs(inputs=ask("row-0", "bad \ud800", "row-2"))
+    assert [output["generations"] for output in outputs] == [["echo: row-0"], [None], ["echo: row-2"]]
+    assert outputs[1]["errors"][0].startswith("Row 1: ") and "half of a character" in outputs[1]["errors"][0]
+    assert [batch.total for batch in server.batches] == [2]
+
+
+def test_rows_without_credit_are_kept_and_blocking_ends_with_the_reason(server):
+    server.batch.change(rows={"row-1": "no_credit"})
+    llm = model(server, offline_batch_generation_block_until_done=1)
+    with pytest.raises(OfflineBatchError, match="waits for you: .* has no credit left"):
+        llm.generate_outputs(inputs=ask("row-0", "row-1"))
+    server.batch.change(rows={})
+    outputs = llm.generate_outputs(inputs=ask("row-0", "row-1"))
+    assert [output["generations"] for output in outputs] == [["echo: row-0"], ["echo: row-1"]]
+    assert [batch.total for batch in server.batches] == [2, 1]
+
+
 def older_jobs(server, *texts, per_job):
     """Jobs as the older library made them: names that are row numbers, several jobs for one call."""
     ids = []

@@ -78,13 +78,6 @@ def test_when_all_rows_failed_each_says_why_and_none_is_sent_again(bench):
     assert "12 of 12 rows failed for the same reason" in bench.jobs()[0].message
 
 
-def test_rows_without_credit_fail_with_that_reason(bench):
-    bench.server.batch.change(rows={"*": "no_credit"})
-    found = bench.run(rows(3))
-    assert {one.reason for one in found.values()} == {Reason.BAD_KEY}
-    assert len(bench.server.batches) == 1
-
-
 def test_what_an_expired_batch_did_is_kept_and_the_rest_is_expired(bench):
     bench.server.batch.change(final="expired", done_when_stopped=2)
     found = bench.run(rows(5))

@@ -7,7 +7,7 @@ import pytest
 
 from components.llms import OpenAILLM
 from components.pipeline import Pipeline
-from components.pipeline.batch import actions
+from components.pipeline.batch import actions, refused_files
 from components.pipeline.batch.poller import Poller
 from components.pipeline.batch.store import BatchStore
 from components.pipeline.ledger import Ledger
@@ -60,6 +60,15 @@ def collect(ledger, server):
         if all(job.state in ("closed", "lost", "rejected") for job in store.jobs()):
             return
     raise AssertionError("still out")
+
+
+def collect_what_comes(ledger):
+    """What a worker does: watch the jobs until none comes back by itself."""
+    poller = Poller(BatchStore(ledger), ScriptVault)
+    for _ in range(20):
+        for job in poller.store.jobs():
+            if job.state not in ("closed", "lost", "rejected", "blocked"):
+                poller.advance(job.key)
 
 
 def test_the_run_waits_and_says_for_what_and_how_to_go_on(server, caplog):
@@ -363,6 +372,67 @@ def test_a_prompt_that_breaks_fails_its_row_only(server):
     distiset = pipeline.run()
     assert answers(distiset) == ["echo: row-0", None, "echo: row-2"]
     assert "KeyError: 'title'" in distiset.failures[0].message
+
+
+def test_a_prompt_with_half_a_character_fails_its_row_only(server):
+    class Halving(Ask):
+        def format_input(self, input):
+            text = "bad \ud800" if input["instruction"] == "row-1" else input["instruction"]
+            return [{"role": "user", "content": text}]
+
+    with Pipeline(name="halving") as pipeline:
+        load = LoadDataFromDicts(name="load", data=data(3))
+        load >> Halving(name="ask", llm=model(server, offline_batch_generation_block_until_done=1))
+    distiset = pipeline.run()
+    assert answers(distiset) == ["echo: row-0", None, "echo: row-2"]
+    assert [failure.row for failure in distiset.failures] == ["00000001"]
+    assert distiset.failures[0].message.startswith("Row 00000001: ")
+    assert "half of a character" in distiset.failures[0].message
+    assert [batch.total for batch in server.batches] == [2]
+
+
+def test_a_blocking_run_returns_when_only_a_person_can_help(server):
+    server.batch.change(on_create="401")
+    pipeline = one_step(server, data(3), offline_batch_generation_block_until_done=1)
+    first = pipeline.run()
+    assert first.state == "waiting_batch" and "needs you" in first.state_reason and "key" in first.state_reason
+    server.batch.change(on_create=None)
+    assert pipeline.run().state == "done"
+    assert len(server.batches) == 1
+
+
+def test_a_blocking_run_whose_rows_are_refused_for_want_of_credit_returns_and_goes_on_when_asked(server):
+    server.batch.change(rows={"row-1": "no_credit"})
+    pipeline = one_step(server, data(3), offline_batch_generation_block_until_done=1)
+    first = pipeline.run()
+    assert first.state == "waiting_batch" and "needs you" in first.state_reason
+    assert "no credit left" in first.state_reason
+    assert not first.failures and len(server.batches) == 1
+    server.batch.change(rows={})
+    second = pipeline.run()
+    assert (second.state, second.run_id) == ("done", first.run_id)
+    assert answers(second) == ["echo: row-0", "echo: row-1", "echo: row-2"]
+    assert [batch.total for batch in server.batches] == [3, 1]
+
+
+def test_a_run_that_the_app_wakes_does_not_send_rows_without_credit_again(server, ledger):
+    server.batch.change(rows={"*": "no_credit"})
+    run = one_step(server, data(3)).run()
+    collect_what_comes(ledger)
+    ledger.update_run(run.run_id, origin="app")
+    for _ in range(2):
+        assert engine_for(ledger, ledger.run(run.run_id), vault=ScriptVault()).work() is RunState.WAITING_BATCH
+    assert len(server.batches) == 1
+
+
+def test_a_batch_that_failed_as_a_whole_gives_every_row_the_reason_and_is_made_again_twice(server, monkeypatch):
+    monkeypatch.setattr(refused_files, "LATER_SECONDS", (0.0, 0.0))
+    server.batch.change(final="failed")
+    distiset = one_step(server, data(3), offline_batch_generation_block_until_done=1).run()
+    assert distiset.state == "done_with_failures" and answers(distiset) == [None] * 3
+    reason = "The server had an error while processing your batch."
+    assert [failure.message for failure in distiset.failures] == [reason] * 3
+    assert len(server.batches) == 3
 
 
 def test_a_row_with_nothing_to_ask_about_is_skipped_and_not_sent(server):

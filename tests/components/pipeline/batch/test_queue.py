@@ -74,12 +74,16 @@ def test_a_create_that_is_refused_for_the_queue_is_held(bench, trouble):
     assert len(bench.server.batches) == 1
 
 
-def test_no_credit_waits_for_a_person(bench):
+def test_no_credit_waits_for_a_person(bench, clock):
     bench.server.batch.change(on_create=["no_credit"])
     batches, handed = bench.hand_in(rows(4))
     batches.advance(handed.sets)
     job = bench.jobs()[0]
     assert job.state == JobState.BLOCKED and "quota" in job.message
+    clock.pass_seconds(4000)
+    batches.advance(handed.sets)
+    assert bench.jobs()[0].state == JobState.BLOCKED and bench.server.batches == []
+    batches, handed = bench.hand_in(rows(4))
     bench.until_over(batches, handed)
     assert all(text(one) for one in bench.found(batches, handed, rows(4)).values())
 

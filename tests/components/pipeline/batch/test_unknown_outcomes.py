@@ -177,6 +177,10 @@ def test_attaching_the_wrong_batch_is_noticed_by_its_results(ledger, clock, tagl
     batches.advance(handed.sets)
     wrong = another_batch(bench, ["row-a", "row-b", "row-c", "row-d"])
     actions.adopt(bench.store, bench.jobs()[0], batches.provider, wrong)
+    while bench.jobs()[0].state != JobState.BLOCKED:
+        clock.pass_seconds(400)
+        batches.advance(handed.sets)
+    batches, handed = bench.hand_in(rows(4))
     bench.until_over(batches, handed)
     said = [event.message for event in bench.store.events(bench.jobs()[0].key, "blocked")]
     assert len(said) == 1 and f"The results of {wrong} are of other requests" in said[0]
