@@ -96,7 +96,18 @@ def statistics_of(usage: Any, count: int) -> TokenStatistics:
     written = usage.get("completion_tokens", usage.get("output_tokens"))
     if not isinstance(read, int) and not isinstance(written, int):
         return {}
-    return token_counts(read if isinstance(read, int) else 0, written if isinstance(written, int) else 0, count)
+    read, written = (given if isinstance(given, int) else 0 for given in (read, written))
+    return token_counts(read, written + _thought_apart(usage, read + written), count)
+
+
+def _thought_apart(usage: Mapping[str, Any], counted: int) -> int:
+    """Tokens of thinking that are not among the completion's, as xAI counts them; the total gives it away."""
+    details = usage.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    total = usage.get("total_tokens")
+    if isinstance(thought, int) and isinstance(total, int) and total >= counted + thought:
+        return max(0, thought)
+    return 0
 
 
 def token_counts(read: int, written: int, count: int) -> TokenStatistics:

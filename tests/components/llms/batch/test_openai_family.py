@@ -6,9 +6,10 @@ import orjson
 import pytest
 
 from components.errors import ConfigError, ProviderError, RateLimited, RequestRefused
-from components.llms import AzureOpenAILLM, OpenAILLM
+from components.llms import XAILLM, AzureOpenAILLM, OpenAILLM
 from components.llms.batch import remotes
 from components.llms.batch.refusals import LinesRefused
+from components.llms.chat import parse_chat, statistics_of
 from tests.components.llms.batch.journey import DIALECTS, KEY, Journey, model_at, server_for
 
 
@@ -303,6 +304,24 @@ def test_a_cancel_at_xai_is_no_end_until_the_counters_stand_still(at, monkeypatc
     assert looks[-1].counts["completed"] == 1
     monkeypatch.setattr(remotes, "SETTLE_SECONDS", 0.0)
     assert journey.provider.get(remote.id).outcome == "cancelled"
+
+
+def test_thinking_that_xai_counts_beside_the_completion_is_counted_and_priced(at):
+    server, journey = at("xai")
+    journey = Journey(XAILLM(model="gpt-5", base_url=server.base_url, api_key=KEY), journey.folder)
+    body = dict(journey.finish()["0"].body)
+    usage = body["usage"]
+    read, seen = usage["prompt_tokens"], usage["completion_tokens"]
+    thought = usage["completion_tokens_details"]["reasoning_tokens"]
+    assert thought > 0 and usage["total_tokens"] == read + seen + thought
+    assert journey.llm.batch_usage(journey.path, body, 1) == (read, seen + thought)
+    assert parse_chat(body)["statistics"] == {"input_tokens": [read], "output_tokens": [seen + thought]}
+
+
+@pytest.mark.parametrize("total", [30, None, "30"])
+def test_thinking_that_is_part_of_the_completion_is_not_counted_twice(total):
+    usage = {"prompt_tokens": 10, "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 15}}
+    assert statistics_of(usage | {"total_tokens": total}, 1) == {"input_tokens": [10], "output_tokens": [20]}
 
 
 def test_results_in_pages_are_read_to_the_last(at, monkeypatch):
