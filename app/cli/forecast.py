@@ -52,7 +52,8 @@ def _chosen(names: Sequence[str], known: Sequence[str], plans: Sequence[StepPlan
         else:
             chosen.add(name)
     if not chosen:
-        raise WrongUse("--overnight: no step of this pipeline can be done overnight.")
+        reasons = list(dict.fromkeys(plan.why_not for plan in plans if plan.why_not))
+        raise WrongUse(" ".join(["--overnight: no step of this pipeline can be done overnight.", *reasons]))
     return chosen
 
 

@@ -407,6 +407,16 @@ def test_a_step_that_cannot_be_done_overnight_is_wrong_use(saved, words, sentenc
     assert answer("runs") == {"runs": []}
 
 
+def test_where_nothing_can_be_done_overnight_the_reason_is_said(saved, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    done = stillroom(
+        "run", saved(asking(["one"], llm={"use": "OpenAILLM", "model": "gpt-4o-mini"})), "--overnight", "all"
+    )
+    assert done.exit_code == 2
+    assert "no step of this pipeline can be done overnight. OpenAI needs a key." in done.stderr
+    assert answer("runs") == {"runs": []}
+
+
 def test_a_cap_below_what_a_batch_may_cost_starts_nothing(saved, provider):
     llm = batch_model(provider, input_price=1000.0, output_price=1000.0)
     done = stillroom("run", saved(asking(["one"], llm=llm)), "--cap", "0.01")
