@@ -7,6 +7,7 @@ from typing import Any
 from components.errors import ConfigError
 from components.llms import chat
 from components.llms.batch.choice import compatible_batch, is_local
+from components.llms.batch.local import is_local_reply, tokens_of
 from components.llms.batch.protocol import BatchProvider
 from components.llms.output import merge_outputs, nth
 from components.llms.remote import RemoteLLM
@@ -92,6 +93,12 @@ class CompatibleLLM(RemoteLLM):
     @property
     def has_batch_api(self) -> bool:
         return not is_local(self)
+
+    def batch_usage(self, path: str, reply: dict[str, Any], num_generations: int) -> tuple[int, int]:
+        # The sums are the same however many generations there are, and the answer need not be read for them.
+        if not is_local_reply(reply) and isinstance(reply.get("usage"), Mapping):
+            return tokens_of(chat.statistics_of(reply["usage"], 1))
+        return super().batch_usage(path, reply, num_generations)
 
     def _read(self, reply: Mapping[str, Any], count: int) -> GenerateOutput:
         choices = reply.get("choices")

@@ -15,6 +15,7 @@ from components.pipeline.batch.planning import read_custom_id
 from components.pipeline.batch.states import RequestState
 from components.pipeline.batch.store import BatchStore, Settled
 from components.pipeline.batch.writing import is_adopted
+from components.pipeline.garbage import few_collections
 from components.pipeline.ledger.tables import BatchJob, BatchSet
 
 CHUNK = 500
@@ -58,16 +59,17 @@ def ingest(
     tally = Tally()
     chunk: list[Settled] = []
     size = 0
-    try:
-        for settled in _results(job, batch, provider, llm, store, tally):
-            chunk.append(settled)
-            size += len(settled.reply or b"")
-            if len(chunk) >= CHUNK or size >= CHUNK_BYTES:
-                store.settle(job, chunk)
-                reached("settled")
-                chunk, size = [], 0
-    finally:
-        store.settle(job, chunk)
+    with few_collections():
+        try:
+            for settled in _results(job, batch, provider, llm, store, tally):
+                chunk.append(settled)
+                size += len(settled.reply or b"")
+                if len(chunk) >= CHUNK or size >= CHUNK_BYTES:
+                    store.settle(job, chunk)
+                    reached("settled")
+                    chunk, size = [], 0
+        finally:
+            store.settle(job, chunk)
     return tally
 
 

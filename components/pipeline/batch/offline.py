@@ -20,6 +20,7 @@ from components.errors import (
 )
 from components.llms.batch.protocol import BatchProvider
 from components.llms.llm import LLM
+from components.llms.pricing import Price
 from components.llms.typing import FormattedInput, GenerateOutput
 from components.pipeline.batch.adopting import adopted_plan
 from components.pipeline.batch.answers import Found, answered
@@ -29,6 +30,7 @@ from components.pipeline.batch.matching import HandedIn, Want, find, names_of
 from components.pipeline.batch.planning import Limits, Plan, Request, Unsendable, plan_files
 from components.pipeline.batch.states import FINISHED, JobState
 from components.pipeline.batch.store import BatchStore
+from components.pipeline.garbage import few_collections
 from components.pipeline.ledger import Ledger, shared_ledger
 from components.pipeline.ledger.tables import BatchJob
 
@@ -76,6 +78,19 @@ class Batches:
 
         `reuses`: take what other runs asked. `allow`: may raise when the new requests could cost too much.
         """
+        with few_collections():
+            return self._handed_in(wants, count, kwargs, run_id, step, reuses, allow)
+
+    def _handed_in(
+        self,
+        wants: Sequence[Want],
+        count: int,
+        kwargs: Mapping[str, Any],
+        run_id: str | None,
+        step: str,
+        reuses: bool,
+        allow: Callable[[float | None], None],
+    ) -> HandedIn:
         while True:
             handed, fresh = find(self.store, wants, run_id=run_id, step=step, reuses=reuses)
             if not fresh:
@@ -127,11 +142,14 @@ class Batches:
         return (job.state == JobState.HELD or job.poll_errors > 0) and job.next_poll_at > self._clock()
 
     def _plan(self, key: str, wants: Sequence[Want], count: int, kwargs: Mapping[str, Any]) -> Plan:
-        requests = (one for idx, want in enumerate(wants) for one in self._requests(idx, want, count, kwargs))
+        price = batch_price(self.provider, self.llm)
+        requests = (one for idx, want in enumerate(wants) for one in self._requests(idx, want, count, kwargs, price))
         window = self.provider.caps.windows[0]
         return plan_files(self.provider, requests, self.store.folder, key, window=window, limits=self._limits)
 
-    def _requests(self, idx: int, want: Want, count: int, kwargs: Mapping[str, Any]) -> Iterator[Request | Unsendable]:
+    def _requests(
+        self, idx: int, want: Want, count: int, kwargs: Mapping[str, Any], price: Price | None
+    ) -> Iterator[Request | Unsendable]:
         name = names_of(want)[-1]
         try:
             prompt = want.prompt()
@@ -144,7 +162,6 @@ class Batches:
             yield Unsendable(idx, want.row, name, message)
             return
         read, written = self.llm.most_tokens(prompt, count, kwargs)
-        price = batch_price(self.provider, self.llm)
         cost = price.cost(read * len(parts), written) / len(parts) if price else None
         for part, (path, body) in enumerate(parts):
             yield Request(idx, path, body, part, want.row, name, tokens=read, cost=cost)

@@ -17,10 +17,10 @@ from components.llms.gate import Gate, Halted, RetryPolicy, through
 from components.llms.loop import at_home
 from components.pipeline.engine.backend import Local
 from components.pipeline.engine.batch_node import node_for
-from components.pipeline.engine.garbage import few_collections
 from components.pipeline.engine.nodes import Node
 from components.pipeline.engine.recorder import Recorder
 from components.pipeline.engine.routes import Routes
+from components.pipeline.garbage import few_collections
 from components.pipeline.graph import Graph
 from components.pipeline.ledger import Ledger, StepRun
 from components.pipeline.ledger.owner import is_process_alive, process_name
