@@ -34,13 +34,16 @@ export function jobDrawer(host, run) {
   function paint(job) {
     title.textContent = `${job.provider}, ${job.model}`;
     place.replaceChildren(chip(job.state));
-    // Somebody who types an id must not lose it to the next look.
+    // Somebody who types an id must not lose it to the next look, nor to an id that is refused.
     if (body.querySelector("form:focus-within")) return;
+    const typed = body.querySelector(".sr-adopt input")?.value ?? "";
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const top = body.scrollTop;
     body.replaceChildren(facts(job), actions(job, async (...given) => {
       if (await run(...given)) refresh();
     }), timeline(job));
+    const field = body.querySelector(".sr-adopt input");
+    if (field) field.value = typed;
     body.scrollTop = top;
     if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   }

@@ -39,7 +39,7 @@ export function mount(target) {
   async function run(job, action, body) {
     const worked = await act(job, action, body);
     etag = null;
-    await load();
+    await host.stillroomEnd.again();
     return worked;
   }
 

@@ -9,7 +9,7 @@ import { errorGroups } from "./run_errors.js";
 import { count, duration, LIVE_STATES, money, plural } from "./words.js";
 
 const WAITING = new Set(["waiting_batch", "collecting"]);
-const PARTS = ["ok", "needs_review", "failed", "skipped"];
+const PARTS = ["ok", "needs_review", "failed", "expired", "skipped"];
 
 /** Shows a run and keeps it current. */
 export function mount(target) {
@@ -59,7 +59,7 @@ export function mount(target) {
       toast(error.message, "bad");
     }
     busy = false;
-    await load();
+    await stop.again();
     paint();
   }
 
@@ -77,7 +77,7 @@ export function mount(target) {
   const again = ({ detail }) => {
     if (detail.id !== runOf(host, props)) return;
     etag = null;
-    load();
+    stop.again();
   };
   document.addEventListener("sr:look", again);
   const stop = poll(load, () => (run && !LIVE_STATES.has(run.state) ? 5000 : problem ? 3000 : 1000));
@@ -108,6 +108,8 @@ export function summary(run) {
   const failed = run.steps.reduce((sum, step) => sum + step.failed, 0);
   const facts = [`${count(last ? done(last) : 0)} / ${count(run.rows_total)}`];
   if (failed) facts.push(`${count(failed)} failed`);
+  const expired = run.steps.reduce((sum, step) => sum + (step.expired ?? 0), 0);
+  if (expired) facts.push(`${count(expired)} expired`);
   facts.push(spent(run));
   if (LIVE_STATES.has(run.state) && run.seconds_left !== null) facts.push(`${duration(run.seconds_left)} left`);
   return facts.join(" · ");
@@ -119,7 +121,7 @@ function spent(run) {
   return run.cap === null || run.cap === undefined ? sum : `${sum} of ${money(run.cap)}`;
 }
 
-const done = (step) => PARTS.reduce((sum, part) => sum + step[part], 0) + (step.expired ?? 0);
+const done = (step) => PARTS.reduce((sum, part) => sum + (step[part] ?? 0), 0);
 
 function closing(run) {
   // What a run waits for is told job by job, below.
@@ -162,7 +164,7 @@ function bar(step) {
   for (const part of PARTS) {
     const piece = el("span", "", "", track);
     piece.dataset.state = part;
-    piece.style.width = `${step.total ? (100 * step[part]) / step.total : 0}%`;
+    piece.style.width = `${step.total ? (100 * (step[part] ?? 0)) / step.total : 0}%`;
   }
   return track;
 }
@@ -170,6 +172,7 @@ function bar(step) {
 function detail(step, run) {
   const facts = [];
   if (step.failed) facts.push(`${count(step.failed)} failed`);
+  if (step.expired) facts.push(`${count(step.expired)} expired`);
   if (step.needs_review) facts.push(`${count(step.needs_review)} to review`);
   if (step.skipped) facts.push(`${count(step.skipped)} skipped`);
   if (step.in_flight) facts.push(`${count(step.in_flight)} in flight`);

@@ -3,6 +3,7 @@
 import { button, el } from "./dom.js";
 import { count, LIVE_STATES, money } from "./words.js";
 
+const ENDED = new Set(["done", "done_with_failures"]);
 const STARTABLE = new Set(["paused", "stopped", "capped"]);
 
 /** Pause or Continue, Stop, Retry failed: those that fit the state. */
@@ -19,7 +20,9 @@ export function actionButtons(run, busy, act) {
   if (STARTABLE.has(run.state)) add(withPrice("Continue", run, "pending"), "play", "continue", true, "sr-button sr-primary");
   if (isLive) add("Pause", "pause", "pause", run.state === "running" || run.state === "queued");
   if (isLive || run.state === "paused") add("Stop", "stop", "stop", true);
-  if (!isLive && failed) add(withPrice(`Retry ${count(failed)} failed`, run, "failed"), "retry", "retry", true);
+  // What batches left over is offered below, now and overnight, each at its own price.
+  const isOfferedBelow = run.has_batches && ENDED.has(run.state);
+  if (!isLive && failed && !isOfferedBelow) add(withPrice(`Retry ${count(failed)} failed`, run, "failed"), "retry", "retry", true);
   return row;
 }
 

@@ -44,7 +44,7 @@ export function mountBatches(host, changed) {
     busy = false;
     etag = null;
     changed();
-    await load();
+    await host.stillroomEnd.again();
     paint();
   }
 
@@ -77,7 +77,7 @@ function waiting(receipt, busy, act) {
   const title = receipt.is_submitted ? "Submitted" : "Sending";
   el("h2", "sr-h2", `${title} ${count(Math.min(sent, receipt.n))} of ${plural(receipt.n, "row")}`, box);
   el("p", "sr-note", advice(receipt, out), box);
-  el("p", "sr-note", `${outcomes(receipt.counts)}. ${cost(receipt)}`, box);
+  el("p", "sr-note", [`${outcomes(receipt.counts)}.`, cost(receipt), told(receipt.webhook)].filter(Boolean).join(" "), box);
   const list = el("ul", "sr-receipt", "", box);
   const open = receipt.jobs.filter((job) => !OVER.has(job.state));
   for (const job of open.slice(0, MOST_SHOWN)) list.append(jobLine(job));
@@ -103,7 +103,7 @@ function waiting(receipt, busy, act) {
 
 function advice(receipt, out) {
   if (!receipt.is_submitted) {
-    return `${count(out)} of ${plural(receipt.jobs.length, "job")} sent. Leave Stillroom running until all are; it goes on by itself.`;
+    return `${count(out)} of ${plural(receipt.jobs.length, "job")} sent. Leave Stillroom running until all are sent; it goes on by itself.`;
   }
   if (receipt.is_local) return "You can close this tab. This machine does the work, so leave it on; it goes on where it was after a restart.";
   return "You can close this tab and your laptop. Results are collected when Stillroom runs again.";
@@ -116,10 +116,19 @@ function cost(receipt) {
   if (estimate === null) return "Price unknown.";
   const spent = sum("cost");
   const saving = sum("saving");
-  const facts = [`At most ${money(estimate)}`];
+  const facts = [];
   if (spent) facts.push(`${money(spent)} spent`);
   if (saving) facts.push(`${money(saving)} saved`);
-  return `${facts.join(", ")}.`;
+  const most = `At most ${money(estimate)}`;
+  if (receipt.steps.some((step) => step.is_open) || !spent) return `${[most, ...facts].join(", ")}.`;
+  return `${facts.join(", ")}. ${most} was expected.`;
+}
+
+function told(webhook) {
+  if (!webhook) return "";
+  const { host, message } = webhook;
+  if (message) return webhook.told ? `${host} could not be told: ${message}` : `${host} is told again in a moment: ${message}`;
+  return webhook.told ? `${host} was told.` : `${host} is told when the run ends.`;
 }
 
 function jobLine(job) {
@@ -141,7 +150,7 @@ function finished(run, receipt, busy, act) {
     if (last[state]) facts.push(`${count(last[state])} ${words}`);
   }
   el("h2", "sr-h2", `Your run finished: ${facts.join(" · ")}`, box);
-  el("p", "sr-note", cost(receipt), box);
+  el("p", "sr-note", [cost(receipt), told(receipt.webhook)].filter(Boolean).join(" "), box);
   const row = el("div", "sr-job-buttons", "", box);
   for (const step of receipt.steps) {
     const told = run.steps.find((one) => one.name === step.step);

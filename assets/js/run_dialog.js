@@ -39,10 +39,11 @@ function build(dialog, value, trigger) {
   const calls = field(form, "Calls in flight", "", "How many rows are asked about at the same time.");
   const webhook = field(form, "Tell a webhook", "nobody", "Its state and counts are posted there when the run ends; never a row or a key.");
   webhook.inputMode = "url";
-  const problem = el("p", "sr-said", "", form);
+  const foot = el("div", "sr-modal-foot", "", form);
+  // Beside the buttons, which stay in sight however long the form is.
+  const problem = el("p", "sr-said", "", foot);
   problem.setAttribute("role", "alert");
   problem.dataset.tone = "bad";
-  const foot = el("div", "sr-modal-foot", "", form);
   const start = button("Start the run", { className: "sr-button sr-primary" });
   start.type = "submit";
   foot.append(button("Cancel", { onClick: () => dialog.close() }), start);

@@ -117,7 +117,7 @@ def test_a_job_from_the_dialog_to_its_last_row(app, watched: Page, provider: Ope
     expect(page.locator(".sr-run-summary")).to_contain_text(f"{ROWS} / {ROWS}")
     expect(back.get_by_role("button", name=re.compile("Retry failed overnight"))).to_contain_text("8 rows, about $")
     expect(back.get_by_role("button", name=re.compile("Finish online"))).to_contain_text("8 rows, about $")
-
+    expect(page.get_by_role("button", name=re.compile("^Retry 8"))).to_have_count(0)
 
 
 def test_rows_without_an_answer_are_sent_again_or_finished_online(
@@ -125,7 +125,7 @@ def test_rows_without_an_answer_are_sent_again_or_finished_online(
 ) -> None:
     page = watched
     fates = {"row-3": ["400"] * 2, "row-7": ["400"], "row-9": ["missing"], "row-10": ["expired"]}
-    provider.batch.change(polls_until_done=1, rows=fates)
+    provider.batch.change(polls_until_done=0, rows=fates)
     run_id, first = begin(page, app, provider)
     out, back = page.get_by_role("region", name="Batches"), page.get_by_role("region", name="What came back")
     out.get_by_role("button", name="Collect now").click()
@@ -171,7 +171,7 @@ def test_a_job_whose_id_was_lost_is_attached_again(
     app, watched: Page, provider: OpenAIBatchServer, troubles: list[str]
 ) -> None:
     page = watched
-    provider.batch.change(polls_until_done=1, on_create="land_500", on_list="500")
+    provider.batch.change(polls_until_done=0, on_create="land_500", on_list="500")
     dialog = open_run_dialog(page, night_of(app, provider))
     choose_overnight(dialog)
     run_id = submit(page, dialog)

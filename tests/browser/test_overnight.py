@@ -156,6 +156,7 @@ def test_a_night_on_this_machine_goes_on_after_the_app_was_killed(
         receipt = page.get_by_role("region", name="Batches")
         expect(receipt).to_contain_text(f"Submitted {NIGHT} of {NIGHT} rows")
         expect(receipt.locator(".sr-mono")).to_contain_text("local_")
+        expect(receipt).to_contain_text("127.0.0.1 is told when the run ends.")
         local_id = receipt.locator(".sr-mono").inner_text()
 
         results = own_app.home / "batches" / "local" / local_id / "results.jsonl"
@@ -185,6 +186,8 @@ def test_a_night_on_this_machine_goes_on_after_the_app_was_killed(
         expect(again.locator("tr[data-job]")).to_contain_text(f"{NIGHT} ok")
         counts_add_up(again, NIGHT)
         until(lambda: bool(hook.told))
+        again.goto(f"/run?id={run_id}")
+        expect(again.get_by_role("region", name="What came back")).to_contain_text("127.0.0.1 was told.")
     (told,) = hook.told
     assert (told["run"], told["state"], told["ok"], told["rows"]) == (run_id, "done", NIGHT, NIGHT)
     assert "row-1" not in json.dumps(told)
@@ -197,6 +200,7 @@ def test_a_webhook_to_a_private_address_is_refused_in_plain_words(app, page: Pag
     dialog.get_by_role("button", name="Submit overnight").click()
     problem = dialog.get_by_role("alert")
     expect(problem).to_contain_text("192.168.1.7 is an address of this machine or of a private network")
+    expect(problem).to_be_in_viewport()
     expect(dialog.get_by_label("Tell a webhook")).to_have_value("http://192.168.1.7/hook")
     assert provider.batches == []
     assert all(run["pipeline_id"] != pipeline for run in app.studio.runs.recent())
