@@ -11,6 +11,7 @@ from tests.app.batches import a_batch_server, batch_model
 from tests.app.pipelines import asking
 from tests.browser.night import choose_overnight, counts_add_up, open_run_dialog, submit, until, watch_counts
 from tests.browser.person import is_no_wider_than_the_screen, ready
+from tests.browser.test_pages import barriers
 from tests.servers.batch.openai_batch_server import OpenAIBatchServer
 
 ROWS = 12
@@ -78,6 +79,7 @@ def test_a_job_from_the_dialog_to_its_last_row(app, watched: Page, provider: Ope
     choose_overnight(dialog)
     expect(dialog).to_contain_text("50% off for this model")
     expect(dialog).to_contain_text("Saves $")
+    assert barriers(page) == []
     assert provider.batches == [], "Nothing is sent before the click that shows a price."
     run_id = submit(page, dialog)
 
@@ -88,6 +90,7 @@ def test_a_job_from_the_dialog_to_its_last_row(app, watched: Page, provider: Ope
     expect(receipt.locator(".sr-mono")).to_have_text(batch.id)
     counts_add_up(page, ROWS)
 
+    assert barriers(page) == []
     receipt.get_by_role("link", name="See the jobs").click()
     ready(page, "sr-jobs")
     job = line(page, batch.id)
@@ -103,6 +106,7 @@ def test_a_job_from_the_dialog_to_its_last_row(app, watched: Page, provider: Ope
     drawer = open_job(job)
     expect(drawer.locator(".sr-timeline")).to_contain_text("planned")
     expect(drawer.locator(".sr-timeline")).to_contain_text("submitted")
+    assert barriers(page) == []
     drawer.get_by_role("button", name="Cancel").click()
     expect(drawer.locator(".sr-chip").first).to_have_text("closed", timeout=60_000)
     expect(drawer).to_contain_text(re.compile(f"{ROWS} rows: 4 ok · {ROWS - 4} (failed|expired)"))
