@@ -11,6 +11,7 @@ from components.llms.batch import remotes
 from components.llms.batch.refusals import LinesRefused
 from components.llms.chat import parse_chat, statistics_of
 from tests.components.llms.batch.journey import DIALECTS, KEY, Journey, model_at, server_for
+from tests.servers import answers
 
 
 @pytest.fixture
@@ -106,12 +107,21 @@ def test_a_bare_text_is_completed_as_it_is_online(at):
 def test_embeddings_go_the_same_way(at):
     _, journey = at("openai")
     journey.folder.mkdir()
-    body = {"model": "text-embedding-3-small", "input": "a text"}
-    journey.path = "/embeddings"
-    journey.file.write_bytes(journey.provider.line(f"{journey.tag}-0", journey.path, body))
+    journey.path, model = "/embeddings", "text-embedding-3-small"
+    texts = {"0": "a text", "1": "another", "2": ["two", "at once"]}
+    bodies = {number: {"model": model, "input": text} for number, text in texts.items()}
+    lines = [journey.provider.line(f"{journey.tag}-{number}", "/embeddings", body) for number, body in bodies.items()]
+    assert {orjson.loads(line)["url"] for line in lines} == {"/v1/embeddings"}
+    journey.file.write_bytes(b"".join(lines))
     journey.ref = journey.provider.upload(journey.file, "a.jsonl")
     rows = journey.rows(journey.ended(journey.create()))
-    assert rows["0"].body["data"][0]["embedding"]
+    for number, body in bodies.items():
+        assert vectors(rows[number].body) == vectors(answers.embeddings(body))
+    assert [len(vectors(rows[number].body)) for number in texts] == [1, 1, 2]
+
+
+def vectors(reply):
+    return [item["embedding"] for item in sorted(reply["data"], key=lambda item: item["index"])]
 
 
 def test_a_structured_output_is_asked_for_as_online(at):

@@ -9,6 +9,8 @@ from components.pipeline.batch.states import JobState, RequestState
 from components.states import Reason
 from tests.components.pipeline.batch.conftest import Bench, rows, text
 from tests.servers.batch.openai_batch_server import OpenAIBatchServer
+from tests.servers.batch.provider import Checked
+from tests.servers.batch.store import Flaw
 
 
 def states(bench):
@@ -157,6 +159,30 @@ def test_duplicate_and_foreign_names_and_broken_lines_are_left_out(bench):
     found = bench.run(rows(4))
     assert answers(found) == echoes(*rows(4))
     assert "3 lines of the results belong to no row of this job" in bench.jobs()[0].message
+
+
+@pytest.mark.parametrize(("fate", "answer"), [(["429"], "echo: row-1"), ("400", None)])
+def test_a_row_that_failed_inside_the_output_file_moves_no_other_row(bench, fate, answer):
+    bench.server.provider.one_file = True
+    bench.server.batch.change(rows={"row-1": fate})
+    assert answers(bench.run(rows(4))) == echoes(*rows(4)) | {"row-1": answer}
+    assert not any(batch.error_file_id for batch in bench.server.batches)
+
+
+def test_of_several_jobs_one_that_fails_moves_no_row_of_the_others(bench, monkeypatch):
+    bench.max_requests = 2
+    sound = bench.server.provider.check
+
+    def check(path, batch):
+        if b'"row-2"' in path.read_bytes():
+            return Checked(0, "", Flaw("invalid_request", "This file is not wanted."))
+        return sound(path, batch)
+
+    monkeypatch.setattr(bench.server.provider, "check", check)
+    found = bench.run(rows(6))
+    assert answers(found) == echoes(*rows(6)) | {"row-2": None, "row-3": None}
+    assert {found[name].message for name in ("row-2", "row-3")} == {"This file is not wanted."}
+    assert len(bench.server.batches) == 3
 
 
 @pytest.mark.parametrize("how", ["null", "empty_id", "empty_file"])

@@ -83,6 +83,21 @@ def test_a_bad_moment_of_the_provider_is_waited_out(bench):
     assert len(bench.server.batches) == 2 and len(bench.jobs()) == 1
 
 
+def test_a_batch_that_failed_with_results_all_the_same_keeps_these(bench, monkeypatch):
+    provider = bench.server.provider
+    told = provider.batch_object
+
+    def failed(batch):
+        data = told(batch)
+        return data | {"status": "failed"} if data["status"] == "expired" else data
+
+    monkeypatch.setattr(provider, "batch_object", failed)
+    bench.server.batch.change(final="expired", done_when_stopped=2)
+    found = bench.run(rows(4))
+    assert sorted(str(one.state) for one in found.values()) == ["expired", "expired", "ok", "ok"]
+    assert len(bench.server.batches) == 1
+
+
 def test_a_provider_that_fails_every_time_is_not_asked_for_ever(bench):
     bench.server.batch.change(failures="server_error")
     found = bench.run(rows(3))
