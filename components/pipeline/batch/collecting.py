@@ -146,10 +146,10 @@ def _complaint(hand: InHand) -> str:
 
 def _oddities(tally: Tally) -> str:
     parts = [
-        (tally.strange, "of the results belong to no row of this job"),
+        (tally.strange, f"of the results belong{'s' if tally.strange == 1 else ''} to no row of this job"),
         (tally.unreadable, "of the results could not be read"),
     ]
-    return " ".join(f"{count:,} lines {what}." for count, what in parts if count)
+    return " ".join(f"{count:,} line{'s' if count != 1 else ''} {what}." for count, what in parts if count)
 
 
 def _tidy(hand: InHand, tally: Tally) -> None:

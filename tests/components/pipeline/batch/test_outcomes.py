@@ -151,7 +151,7 @@ def test_a_row_in_no_file_is_missing_and_says_so(bench):
     found = bench.run(rows(5))
     assert answers(found) == echoes(*rows(5)) | {"row-2": None, "row-3": None}
     assert {found[name].state for name in ("row-2", "row-3")} == {RequestState.MISSING}
-    assert "1 lines of the results could not be read" in bench.jobs()[0].message
+    assert "1 line of the results could not be read" in bench.jobs()[0].message
 
 
 def test_duplicate_and_foreign_names_and_broken_lines_are_left_out(bench):
