@@ -74,7 +74,7 @@ class Gate:
         """The window of this model's account."""
         key = (llm.account, llm.model_name)
         if key not in self._windows:
-            self._windows[key] = Window(ceiling=self.concurrency, is_fixed=llm.is_local)
+            self._windows[key] = Window(ceiling=self.concurrency, is_fixed=llm.is_local, starts_full=llm.is_near)
         return self._windows[key]
 
     @property

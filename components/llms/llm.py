@@ -65,6 +65,11 @@ class LLM(Component, ABC):
         return type(self).__name__
 
     @property
+    def is_near(self) -> bool:
+        """Whether it runs on this machine, in this process or as a server."""
+        return self.is_local
+
+    @property
     def provider_id(self) -> str:
         """The provider's name in the price list; empty where there is none."""
         return ""

@@ -109,9 +109,13 @@ class RemoteLLM(AsyncLLM):
         return ""
 
     @property
+    def is_near(self) -> bool:
+        return self._known_site.is_loopback
+
+    @property
     def is_free(self) -> bool:
         """Whether nobody charges for it, as for a server on this machine."""
-        return self._known_site.is_loopback
+        return self.is_near
 
     @property
     def price(self) -> Price | None:

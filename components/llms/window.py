@@ -27,9 +27,10 @@ class Window:
     waits 30 seconds (doubling up to 5 minutes) and one call tries again.
     """
 
-    def __init__(self, *, ceiling: int, is_fixed: bool = False) -> None:
+    def __init__(self, *, ceiling: int, is_fixed: bool = False, starts_full: bool = False) -> None:
+        """`starts_full`: take no time to find out how much is taken, as from a server on this machine."""
         self.ceiling = max(1, ceiling)
-        self.limit = float(self.ceiling if is_fixed else min(START, self.ceiling))
+        self.limit = float(self.ceiling if is_fixed or starts_full else min(START, self.ceiling))
         self.in_flight = 0
         self._is_fixed = is_fixed
         self._was_limited = False

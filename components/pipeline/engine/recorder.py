@@ -1,10 +1,13 @@
 """Commits cells in groups; whoever records one waits until it is on disk."""
 
 import asyncio
+from concurrent.futures import Future
 from typing import Any
 
 from components.pipeline.ledger import Ledger
 from components.pipeline.ledger.database import GROUP
+
+Waiting = list[tuple[dict[str, Any], asyncio.Future[None]]]
 
 
 class Recorder:
@@ -12,33 +15,53 @@ class Recorder:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._waiting: Waiting = []
+        self._is_out = False
+        self._settling: list[asyncio.Future[None]] = []
 
     async def record(self, cell: dict[str, Any]) -> None:
-        """Returns once the cell is committed."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Returns once the cell is committed; it is committed even when the caller is canceled meanwhile."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         self._waiting.append((cell, done))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
-        # A cell that was paid for is committed even when the row's worker is canceled meanwhile.
-        await asyncio.shield(done)
+        if not self._is_out:
+            self._send(loop)
+        await done
 
     async def settle(self) -> None:
         """Returns once everything recorded so far is committed."""
-        if self._flushing is not None:
-            await asyncio.wait([self._flushing])
+        if self._is_out:
+            settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._settling.append(settled)
+            await settled
 
-    async def _flush(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            try:
-                await asyncio.wrap_future(self._ledger.submit_cells([cell for cell, _ in group]))
-            except Exception as error:
-                for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
+        group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+        self._is_out = True
+        try:
+            committed = self._ledger.submit_cells([cell for cell, _ in group])
+        except Exception as error:
+            self._tell(loop, group, error)
+            return
+        # Straight from the writer to those who wait: on a busy loop every further hop takes milliseconds.
+        committed.add_done_callback(lambda future: loop.call_soon_threadsafe(self._committed, loop, group, future))
+
+    def _committed(self, loop: asyncio.AbstractEventLoop, group: Waiting, committed: "Future[None]") -> None:
+        self._tell(loop, group, committed.exception())
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, group: Waiting, error: BaseException | None) -> None:
+        self._is_out = False
+        if self._waiting:
+            self._send(loop)
+        for _, done in group:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
             else:
-                for _, done in group:
-                    if not done.done():
-                        done.set_result(None)
+                done.set_exception(error)
+        if not self._is_out:
+            settling, self._settling = self._settling, []
+            for settled in settling:
+                if not settled.done():
+                    settled.set_result(None)

@@ -21,6 +21,9 @@ COUNTED = ("ok", "failed", "needs_review", "skipped", "expired")
 # A cell that failed made no row, but nothing was fanned out or dropped by it either.
 FANNED_OUT = and_(CELL.c.output.is_not(None), CELL.c.n_out != 1)
 
+MOST_AT_ONCE = 64
+"""Rows an INSERT puts in: with their columns far below SQLite's 32,766 values a statement."""
+
 Record = dict[str, Any]
 
 
@@ -61,16 +64,30 @@ def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
 def _insert(connection: Connection, cells: Sequence[Record]) -> None:
     # Compiled once and handed to the driver as it is: SQLAlchemy's own way costs as much again as SQLite's work.
     compiled = _insert_for(connection.dialect)
-    if compiled.positional:
-        names = compiled.positiontup
-        connection.exec_driver_sql(compiled.string, [tuple(cell[name] for name in names) for cell in cells])
-    else:
+    if not compiled.positional:
         connection.exec_driver_sql(compiled.string, [dict(cell) for cell in cells])
+        return
+    names = compiled.positiontup
+    first = 0
+    while first < len(cells):
+        # Many rows by one statement, as each statement gives the interpreter away; powers of two keep them few.
+        size = min(MOST_AT_ONCE, 1 << (len(cells) - first).bit_length() - 1)
+        some = cells[first : first + size]
+        connection.exec_driver_sql(
+            _insert_of(compiled.string, size), tuple(cell[name] for cell in some for name in names)
+        )
+        first += size
 
 
 @cache
 def _insert_for(dialect: Dialect) -> Any:
     return insert(CELL).compile(dialect=dialect)
+
+
+@cache
+def _insert_of(statement: str, rows: int) -> str:
+    head, _, values = statement.rpartition("VALUES ")
+    return f"{head}VALUES {', '.join([values] * rows)}"
 
 
 def _without_old(connection: Connection, cell: Record, total: dict[str, float]) -> Record:

@@ -103,6 +103,15 @@ def test_a_server_on_this_machine_has_a_fixed_window(clock):
     assert window.limit == 24
 
 
+def test_a_full_window_still_heeds_a_rate_limit(clock):
+    window = Window(ceiling=100, starts_full=True)
+    assert window.limit == 100
+    window.failed(RateLimited("429"))
+    assert window.limit == 80
+    succeed(window, 80)
+    assert window.limit == 84
+
+
 def test_server_errors_do_not_shrink_the_window(clock):
     window = Window(ceiling=64)
     window.failed(ProviderDown("500"))
