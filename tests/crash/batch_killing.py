@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,11 +88,12 @@ class Trial:
     shard: int = 400
     cancel: bool = False
     kills: int = 0
+    began: float = field(default_factory=time.time)
 
     def order(self, **more: Any) -> dict[str, Any]:
         return {
             "home": str(self.home), "url": self.server.base_url, "prefix": "a", "rows": self.rows,
-            "shard": self.shard, "cancel": self.cancel, **more,
+            "shard": self.shard, "cancel": self.cancel, "began": self.began, **more,
         }  # fmt: skip
 
     def troubles(self, **more: Any) -> None:

@@ -24,7 +24,9 @@ from components.pipeline.batch.offline import Batches
 from components.pipeline.batch.states import FINISHED
 from components.pipeline.ledger import Ledger
 
-GRACE = 0.3
+GRACE = 3.0
+SPEED = 10
+"""Seconds of the jobs' clock in one real second, so that pauses between tries do not take up the test."""
 PAUSE = 0.02
 LONGEST = 90.0
 CHUNK = 60
@@ -78,10 +80,10 @@ def tap(provider: Any, reached: Any) -> None:
 
 def work(order: dict[str, Any]) -> None:
     ingest.CHUNK = CHUNK
-    ledger = Ledger(f"sqlite:///{order['home']}/stillroom.db")
+    ledger, began = Ledger(f"sqlite:///{order['home']}/stillroom.db"), float(order["began"])
     llm = OpenAILLM(model="gpt-4o-mini", base_url=order["url"], api_key="sk-1", use_offline_batch_generation=True)
     made = partial(Mortal, point=order.get("point", ""), nth=order.get("nth", 1), grace=GRACE)
-    batches = Batches(ledger, llm, make_machine=made)
+    batches = Batches(ledger, llm, make_machine=made, clock=lambda: began + (time.time() - began) * SPEED)
     batches.provider.caps = replace(batches.provider.caps, max_requests=order["shard"])
     tap(batches.provider, batches.machine.reached)
     handed = batches.hand_in(wants(order["prefix"], order["rows"]), 1, {})
