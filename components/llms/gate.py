@@ -7,22 +7,40 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from components.errors import ProviderError, RateLimited, ReplyError
 from components.llms.budget import Budget
 from components.llms.meter import Meter, current_meter
 from components.llms.pricing import Price
-from components.llms.typing import FormattedInput, GenerateOutput
+from components.llms.typing import Counted
 from components.llms.window import Halted, Window
 
 __all__ = ["Gate", "Halted", "RetryPolicy", "current_gate", "through"]
 
-if TYPE_CHECKING:
-    from components.llms.llm import LLM
+Output = TypeVar("Output", bound=Counted)
 
-Work = Callable[[], Awaitable[GenerateOutput]]
+
+class Called(Protocol):
+    """What the gate asks of a model that calls go to."""
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def model_name(self) -> str: ...
+
+    @property
+    def is_local(self) -> bool: ...
+
+    @property
+    def is_near(self) -> bool: ...
+
+    @property
+    def price(self) -> Price | None: ...
+
+    def most_tokens(self, input: Any, num_generations: int, kwargs: Mapping[str, Any]) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,7 @@ class Gate:
         for window in (*self._windows.values(), self._slots):
             window.halt()
 
-    def window(self, llm: "LLM") -> Window:
+    def window(self, llm: Called) -> Window:
         """The window of this model's account."""
         key = (llm.account, llm.model_name)
         if key not in self._windows:
@@ -83,8 +101,13 @@ class Gate:
         return sum(window.in_flight for window in self._windows.values())
 
     async def call(
-        self, llm: "LLM", input: FormattedInput, num_generations: int, kwargs: dict[str, Any], work: Work
-    ) -> GenerateOutput:
+        self,
+        llm: Called,
+        input: Any,
+        num_generations: int,
+        kwargs: dict[str, Any],
+        work: Callable[[], Awaitable[Output]],
+    ) -> Output:
         """Do one call, again if it can help.
 
         Raises: the last ProviderError when trying is no use; CapReached before the cap would be passed.
@@ -98,8 +121,9 @@ class Gate:
             started, spent = time.monotonic(), 0.0
             try:
                 output = await work()
+                counted: Counted = output
                 window.succeeded()
-                spent = _count(output.get("statistics"), price, meter, most)
+                spent = _count(counted.get("statistics"), price, meter, most)
                 meter.is_paid = cell is not None
                 return output
             except (ReplyError, ProviderError) as error:

@@ -1,26 +1,22 @@
-"""What all models behind an address share: where they are, whose key they use, and how they are called."""
+"""What all language models behind an address share: what they cost, and how they are asked, now or in a batch."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from components.component import Incidental, RuntimeParameter
 from components.errors import ProviderError, ReplyError, RequestRefused
+from components.llms.addressed import OPENED, Addressed
 from components.llms.batch.local import is_local_reply, tokens_of
-from components.llms.endpoint import Endpoint, Site, checked_base_url, checked_headers, locate, open_endpoint
 from components.llms.learned import Habits, habits_of
 from components.llms.llm import AsyncLLM
 from components.llms.output import merge_outputs, nth, split_input
 from components.llms.pricing import Price
-from components.llms.providers import Preset, preset
 from components.llms.structured import Form, Rung, form_of
 from components.llms.typing import FormattedInput, GenerateOutput
-from components.vault import current_vault
 
-FLEX_SECONDS = 900.0
-OPENED = "opened"
 LESSONS = 10
 """How many things a server may refuse of one request, one after the other, before its refusal is final."""
 
@@ -37,85 +33,19 @@ class Withheld(BaseException):
 _withholding: ContextVar[bool] = ContextVar("withholding", default=False)
 
 
-class RemoteLLM(AsyncLLM):
+class RemoteLLM(Addressed, AsyncLLM):
     """A model behind an address."""
 
-    preset_id: ClassVar[str] = "openai"
-    """The provider it is made for."""
-
-    base_url: Incidental[RuntimeParameter[str]] = None
-    """The server's address; the provider's own where it is not set."""
-    connection: Incidental[str | None] = None
-    """The name of a connection under Models and keys, which lends its key."""
-    api_key: RuntimeParameter[SecretStr] = None
-    """The key for this run. It is never saved; a connection or an environment variable is better."""
-    default_headers: Incidental[RuntimeParameter[dict[str, str]]] = None
-    """More headers to send with every call; a key does not belong here."""
-    timeout: Incidental[RuntimeParameter[float]] = Field(120.0, gt=0)
-    """Seconds until an answer must be there."""
     max_retries: Incidental[RuntimeParameter[int]] = Field(6, ge=0)
     """Kept for older pipelines; the run itself retries, the same for every model."""
     structured_output: RuntimeParameter[Any] = None
     """The form of the answer: a JSON Schema or a pydantic model, also as {"format": "json", "schema": …}."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _address(cls, url: str | None) -> str | None:
-        return checked_base_url(url) if url else None
-
-    @field_validator("default_headers")
-    @classmethod
-    def _headers(cls, headers: dict[str, str] | None) -> dict[str, str] | None:
-        return checked_headers(headers) if headers else None
 
     @field_validator("structured_output")
     @classmethod
     def _form_is_known(cls, asked: Any) -> Any:
         form_of(asked)
         return asked
-
-    @property
-    def preset(self) -> Preset:
-        """What is known of the provider."""
-        return preset(self.preset_id)
-
-    @property
-    def site(self) -> Site:
-        """Where the model is. Raises: CredentialError for a connection that does not exist."""
-        return locate(self.preset, self.base_url, self.connection)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where the model is, and the key for it. Raises: CredentialError where there is none."""
-        asked = (self.base_url, self.connection, self.api_key, self.default_headers, current_vault())
-        # Kept beside the fields, as cached properties are: private attributes are slow, and every call reads this.
-        held: tuple[Any, Endpoint] | None = self.__dict__.get(OPENED)
-        if held is None or held[0] != asked:
-            held = asked, open_endpoint(self.preset, self.site, self.api_key, self.default_headers or {})
-            self.__dict__[OPENED] = held
-        return held[1]
-
-    @property
-    def account(self) -> str:
-        return self.endpoint.account
-
-    @property
-    def provider_id(self) -> str:
-        return self._known_site.preset.price_id
-
-    @property
-    def service(self) -> str:
-        """The tier of service that is paid for, where the provider has several."""
-        return ""
-
-    @property
-    def is_near(self) -> bool:
-        return self._known_site.is_loopback
-
-    @property
-    def is_free(self) -> bool:
-        """Whether nobody charges for it, as for a server on this machine."""
-        return self.is_near
 
     @property
     def price(self) -> Price | None:
@@ -125,11 +55,6 @@ class RemoteLLM(AsyncLLM):
             return Price(0, 0)
         listed = self.provider_id
         return Price.look_up(listed, self.model_name, self.service) if listed else None
-
-    @property
-    def _known_site(self) -> Site:
-        held: tuple[Any, Endpoint] | None = self.__dict__.get(OPENED)
-        return held[1].site if held is not None else self.site
 
     @property
     def habits(self) -> Habits:
@@ -244,18 +169,3 @@ class RemoteLLM(AsyncLLM):
                 if not stepped_down and not self.habits.learn(error, body.keys() - kept):
                     raise
         raise AssertionError("unreachable")
-
-    async def _send(self, path: str, body: dict[str, Any]) -> Any:
-        """Post a body below the address, and give the JSON that answers it."""
-        from components.llms.http import post_json
-
-        endpoint = self.endpoint
-        waits_longer = self.service == "flex" and "timeout" not in self.model_fields_set
-        reply = await post_json(
-            endpoint.site.url + path,
-            headers=endpoint.headers,
-            body=body,
-            timeout=FLEX_SECONDS if waits_longer or self.timeout is None else self.timeout,
-            provider=endpoint.site.title,
-        )
-        return reply.data

@@ -42,6 +42,12 @@ class TokenStatistics(TypedDict, total=False):
     output_tokens: list[int]
 
 
+class Counted(TypedDict):
+    """What every call gives beside its answer."""
+
+    statistics: TokenStatistics
+
+
 class Logprob(TypedDict):
     """One candidate token."""
 

@@ -13,21 +13,21 @@ from components.llms.batch.protocol import BatchProvider
 from components.llms.batch.quirks import QUIRKS, Quirks
 
 if TYPE_CHECKING:
+    from components.llms.addressed import Addressed
     from components.llms.batch.wire import Wire
     from components.llms.compatible import CompatibleLLM
-    from components.llms.remote import RemoteLLM
 
 UNKNOWN = "custom"
 WITHOUT = frozenset({"huggingface", "gemini_openai"})
 """Presets that have no batch API for what their models are sent."""
 
 
-def wire_of(llm: "RemoteLLM", below: str = "", query: Mapping[str, str] | None = None) -> "Wire":
+def wire_of(one: "Addressed", below: str = "", query: Mapping[str, str] | None = None) -> "Wire":
     """The wire to a model's account. Raises: CredentialError without a key."""
     from components.llms.batch.wire import Wire
 
-    endpoint = llm.endpoint
-    title, seconds = endpoint.site.title, llm.timeout or SECONDS
+    endpoint = one.endpoint
+    title, seconds = endpoint.site.title, one.timeout or SECONDS
     return Wire(endpoint.site.url + below, endpoint.headers, title, query=query, timeout=seconds)
 
 
