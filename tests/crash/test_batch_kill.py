@@ -73,7 +73,7 @@ def test_two_kills_while_a_batch_is_canceled_do_no_harm(trial, point):
     trial.die_at(point)
     verdict = trial.finish()
     check(verdict)
-    assert verdict.states == {"ok": 450, "failed": 750}
+    assert verdict.states == {"ok": 450, "missing": 750}
 
 
 @pytest.mark.crash

@@ -52,8 +52,11 @@ def failed_line(custom_id: str, status: int | None, said: Any, provider: str) ->
     text = said if isinstance(said, str) else str(_inner(said).get("message") or "")
     if NOT_RUN.search(code) or (status is None and NOT_RUN.search(text.strip())):
         is_late = bool(EXPIRED.search(code or text))
-        told = "The batch expired before this row was done." if is_late else "The batch was canceled before this row."
-        return BatchLine(custom_id, None, status, "batch_expired" if is_late else "batch_cancelled", text or told, True)
+        if not is_late:
+            told = "The batch was canceled before this row was done."
+            return BatchLine(custom_id, None, status, "batch_cancelled", told, True)
+        told = text or "The batch expired before this row was done."
+        return BatchLine(custom_id, None, status, "batch_expired", told, True)
     if status is None:
         status = _status(code)
     if status == 0:

@@ -20,7 +20,11 @@ from components.pipeline.ledger.tables import BatchJob, BatchSet
 
 CHUNK = 500
 CHUNK_BYTES = 4 * 1024 * 1024
-NOT_RUN = frozenset({"batch_expired", "expired"})
+NOT_RUN = {
+    "batch_expired": RequestState.EXPIRED,
+    "expired": RequestState.EXPIRED,
+    "batch_cancelled": RequestState.MISSING,
+}
 ANY_NAME = re.compile(r"(?:b[0-9a-f]{12}-)?(\d+)(?:-(\d+))?", re.ASCII)
 """A name of ours from a job of another ledger, or a bare row number, as the older library had it."""
 
@@ -122,7 +126,7 @@ def _settled(
     job: BatchJob, place: tuple[int, int], line: BatchLine, llm: LLM, batch: BatchSet, price: Price | None
 ) -> Settled:
     if line.body is None:
-        state = RequestState.EXPIRED if line.code in NOT_RUN else RequestState.FAILED
+        state = NOT_RUN.get(line.code, RequestState.FAILED)
         return Settled(*place, state, None, line.status, line.code, line.message, line.is_retryable)
     reply = dict(line.body)
     read, written = llm.batch_usage(job.path, reply, 1 if place[1] else batch.num_generations)

@@ -109,14 +109,16 @@ def test_expired_rows_are_sent_again_when_a_person_asks(bench):
 
 def test_a_cancelled_batch_gives_what_it_did_by_then(bench):
     bench.server.batch.change(polls_until_done=50, done_when_stopped=2)
-    batches, handed = bench.hand_in(rows(5))
+    batches, handed = bench.hand_in(rows(12))
     batches.advance(handed.sets)
     actions.cancel(bench.store, bench.jobs()[0], batches.provider)
     bench.until_over(batches, handed)
-    found = bench.found(batches, handed, rows(5))
+    found = bench.found(batches, handed, rows(12))
     assert sum(text(one) is not None for one in found.values()) == 2
-    assert sum("cancel" in one.message for one in found.values()) == 3
-    assert bench.store.counts()["ok"] == 2
+    assert sum(one.message == "The batch was canceled before this row was done." for one in found.values()) == 10
+    counts = bench.store.counts()
+    assert (counts["ok"], counts["missing"], counts["failed"]) == (2, 10, 0)
+    assert bench.jobs()[0].message == ""
     assert bench.jobs()[0].outcome == "cancelled"
 
 
