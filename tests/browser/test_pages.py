@@ -10,6 +10,7 @@ PAGES = {
     "/": "sr-home",
     "/build": "sr-steps",
     "/runs": "sr-runs",
+    "/jobs": "sr-jobs",
     "/datasets": "sr-datasets",
     "/models": "sr-models",
 }

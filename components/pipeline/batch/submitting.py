@@ -62,8 +62,7 @@ def create(hand: InHand) -> bool:
             window=job.window,
         )  # fmt: skip
     except BatchOutcomeUnknown as error:
-        note = f"Whether the job was made is not known: {error}"
-        hand.change(note=note, next_poll_at=hand.clock() + FIRST_LOOK, message=LOOKING)
+        hand.change(note=str(error), next_poll_at=hand.clock() + FIRST_LOOK, message=LOOKING)
         return False
     except ProviderError as error:
         # A clear refusal made nothing, so there is nothing to look for.
