@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from components.errors import ProviderError, ReplyError
-from components.llms.llm import LLM
-from components.llms.typing import GenerateOutput
+from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.planning import TOO_LARGE
 from components.pipeline.batch.reading import BatchReader, Standing
 from components.pipeline.batch.states import FINISHED, RequestState
@@ -22,7 +22,8 @@ class Found:
     """What came back for a row."""
 
     state: RequestState
-    output: GenerateOutput | None = None
+    output: Any = None
+    """As the model reads it; None where there is no answer."""
     message: str = ""
     reason: Reason = Reason.PROVIDER_ERROR
     attempts: int = 1
@@ -33,7 +34,7 @@ class Found:
 
 
 def answered(
-    store: BatchReader, set_key: str, wanted: Mapping[int, str], llm: LLM, count: int, *, cost_known: bool
+    store: BatchReader, set_key: str, wanted: Mapping[int, str], llm: BatchModel, count: int, *, cost_known: bool
 ) -> Iterator[list[tuple[str, Found]]]:
     """What has come back by now, a few rows at a time; `wanted` names the rows by their index in the set.
 
@@ -59,7 +60,7 @@ def _read(
     set_key: str,
     groups: Sequence[Sequence[Standing]],
     wanted: Mapping[int, str],
-    llm: LLM,
+    llm: BatchModel,
     count: int,
     cost_known: bool,
 ) -> list[tuple[str, Found]]:
@@ -68,7 +69,11 @@ def _read(
 
 
 def _found(
-    requests: Sequence[Standing], replies: Mapping[tuple[int, int], bytes], llm: LLM, count: int, cost_known: bool
+    requests: Sequence[Standing],
+    replies: Mapping[tuple[int, int], bytes],
+    llm: BatchModel,
+    count: int,
+    cost_known: bool,
 ) -> Found:
     found = Found(
         RequestState.OK,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.llms.batch.protocol import BatchProvider
-from components.llms.llm import LLM
+from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.planning import Limits
 from components.pipeline.batch.reading import LET_GO
 from components.pipeline.batch.resend import plan_again
@@ -24,7 +24,7 @@ class InHand:
     job: BatchJob
     batch: BatchSet
     provider: BatchProvider
-    llm: LLM
+    llm: BatchModel
     owner: str
     clock: Callable[[], float]
     reached: Callable[[str], None]

@@ -9,8 +9,8 @@ import orjson
 
 from components.errors import BatchGone
 from components.llms.batch.protocol import BatchLine, BatchProvider, Remote, UnreadableLine
-from components.llms.llm import LLM
 from components.llms.pricing import Price
+from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.planning import read_custom_id
 from components.pipeline.batch.states import RequestState
 from components.pipeline.batch.store import BatchStore, Settled
@@ -54,7 +54,12 @@ class Tally:
 
 
 def ingest(
-    job: BatchJob, batch: BatchSet, provider: BatchProvider, llm: LLM, store: BatchStore, reached: Callable[[str], None]
+    job: BatchJob,
+    batch: BatchSet,
+    provider: BatchProvider,
+    llm: BatchModel,
+    store: BatchStore,
+    reached: Callable[[str], None],
 ) -> Tally:
     """Settle every request that a result file speaks of.
 
@@ -77,7 +82,7 @@ def ingest(
     return tally
 
 
-def batch_price(provider: BatchProvider, llm: LLM) -> Price | None:
+def batch_price(provider: BatchProvider, llm: BatchModel) -> Price | None:
     """What tokens cost in a batch."""
     price = llm.price
     if price is None:
@@ -88,7 +93,7 @@ def batch_price(provider: BatchProvider, llm: LLM) -> Price | None:
 
 
 def _results(
-    job: BatchJob, batch: BatchSet, provider: BatchProvider, llm: LLM, store: BatchStore, tally: Tally
+    job: BatchJob, batch: BatchSet, provider: BatchProvider, llm: BatchModel, store: BatchStore, tally: Tally
 ) -> Iterator[Settled]:
     assert job.remote_id is not None
     price = batch_price(provider, llm)
@@ -123,7 +128,7 @@ def _place(job: BatchJob, name: str) -> tuple[int, int] | None:
 
 
 def _settled(
-    job: BatchJob, place: tuple[int, int], line: BatchLine, llm: LLM, batch: BatchSet, price: Price | None
+    job: BatchJob, place: tuple[int, int], line: BatchLine, llm: BatchModel, batch: BatchSet, price: Price | None
 ) -> Settled:
     if line.body is None:
         state = NOT_RUN.get(line.code, RequestState.FAILED)

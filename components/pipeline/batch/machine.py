@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from components.errors import ConfigError, ProviderError, StillroomError
 from components.llms.batch.protocol import BatchProvider, Remote
-from components.llms.llm import LLM
 from components.pipeline.batch import collecting, submitting
 from components.pipeline.batch.accounts import why_not_ours
 from components.pipeline.batch.in_hand import InHand
 from components.pipeline.batch.lease import LEASE_SECONDS, LeaseLost, held
+from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.states import FINISHED, JobState, Unsure
 from components.pipeline.batch.store import BatchStore
 from components.pipeline.batch.troubles import trouble
@@ -20,7 +20,7 @@ log = logging.getLogger("stillroom.batch")
 
 UNKNOWN_MODEL_SECONDS = 300.0
 
-Opener = Callable[[BatchSet], tuple[BatchProvider, LLM]]
+Opener = Callable[[BatchSet], tuple[BatchProvider, BatchModel]]
 
 
 class Machine:

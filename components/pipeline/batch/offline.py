@@ -27,6 +27,7 @@ from components.pipeline.batch.answers import Found, answered
 from components.pipeline.batch.ingest import batch_price
 from components.pipeline.batch.machine import Machine
 from components.pipeline.batch.matching import HandedIn, Want, find, names_of
+from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.planning import Limits, Plan, Request, Unsendable, plan_files
 from components.pipeline.batch.states import FINISHED, JobState
 from components.pipeline.batch.store import BatchStore
@@ -43,7 +44,7 @@ class Batches:
     def __init__(
         self,
         ledger: Ledger,
-        llm: LLM,
+        llm: BatchModel,
         *,
         make_machine: Callable[..., Machine] = Machine,
         limits: Limits = Limits(),  # noqa: B008 - it cannot be changed
@@ -208,15 +209,30 @@ def generate_offline(
     """
     if not inputs:
         raise ConfigError("There is nothing to generate for: `inputs` is empty.")
-    batches = Batches(shared_ledger(), llm)
+    return [_as_output(found, num_generations) for found in found_offline(llm, inputs, num_generations, kwargs)]
+
+
+def found_offline(
+    model: BatchModel,
+    inputs: Sequence[Any],
+    num_generations: int,
+    kwargs: Mapping[str, Any],
+    allow: Callable[[float | None], None] = lambda _cost: None,
+) -> list[Found]:
+    """What came back for each input, once nothing is out any more. `allow` may raise before anything new is sent.
+
+    Raises: OfflineBatchNotFinished while jobs are out; OfflineBatchError when they wait for a person.
+    """
+    batches = Batches(shared_ledger(), model)
     place = batches.provider.account.partition("#")[0]
-    handed = batches.hand_in(_wants(llm, place, inputs, num_generations, kwargs), num_generations, kwargs)
-    every = llm.offline_batch_generation_block_until_done
+    wants = _wants(model, place, inputs, num_generations, kwargs)
+    handed = batches.hand_in(wants, num_generations, kwargs, allow=allow)
+    every = model.offline_batch_generation_block_until_done
     while True:
         batches.advance(handed.sets)
         jobs = batches.jobs(handed.sets)
         ids = tuple(job.remote_id for job in jobs if job.remote_id)
-        llm.jobs_ids = ids or None
+        model.jobs_ids = ids or None
         still_out = [job for job in jobs if job.state not in FINISHED]
         if not still_out:
             break
@@ -229,13 +245,13 @@ def generate_offline(
         except KeyboardInterrupt:
             raise OfflineBatchNotFinished(ids) from None
     found = {row: one for chunk in batches.answers(handed, num_generations) for row, one in chunk}
-    return [_as_output(found[str(idx)], num_generations) for idx in range(len(inputs))]
+    return [found[str(idx)] for idx in range(len(inputs))]
 
 
-def _wants(llm: LLM, place: str, inputs: Sequence[FormattedInput], count: int, kwargs: Mapping[str, Any]) -> list[Want]:
+def _wants(model: BatchModel, place: str, inputs: Sequence[Any], count: int, kwargs: Mapping[str, Any]) -> list[Want]:
     seen: Counter[bytes] = Counter()
     wants = []
-    about = [llm.signature(), place, count, dict(kwargs)]
+    about = [model.signature(), place, count, dict(kwargs)]
     for idx, item in enumerate(inputs):
         data = _as_bytes([about, item])
         # The same question twice wants two answers.
@@ -253,12 +269,13 @@ def _as_bytes(asked: Any) -> bytes:
         return json.dumps(asked, sort_keys=True, default=str).encode()
 
 
-def _same(item: FormattedInput) -> FormattedInput:
+def _same(item: Any) -> Any:
     return item
 
 
 def _as_output(found: Found, count: int) -> GenerateOutput:
     if found.output is not None:
-        return found.output
+        output: GenerateOutput = found.output
+        return output
     nothing: Any = {"generations": [None] * count, "statistics": {}, "errors": [found.message] * count}
     return nothing  # type: ignore[no-any-return]
