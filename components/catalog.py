@@ -18,7 +18,7 @@ from components.errors import ConfigError, StillroomError, UnknownComponent, did
 from components.llms.llm import LLM
 from components.steps.building import pipeline_being_built
 
-BUILT_IN = ("components.llms", "components.steps", "components.steps.tasks")
+BUILT_IN = ("components.llms", "components.embeddings", "components.steps", "components.steps.tasks")
 PLUGINS = "stillroom.components"
 
 log = logging.getLogger("stillroom.catalog")

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, get_args, get_origin
 
 from components.component import Component, component_fields, is_runtime
+from components.embeddings.embeddings import Embeddings
 from components.llms.llm import LLM
 from components.steps.building import pipeline_being_built
 from components.steps.step import AnyStep, GeneratorStep, as_columns
@@ -14,6 +15,7 @@ from components.steps.tasks.task import GeneratorTask, Task
 
 KINDS: dict[str, tuple[type[Component], ...]] = {
     "llm": (LLM,),
+    "embeddings": (Embeddings,),
     "task": (Task, GeneratorTask),
     "source": (GeneratorStep,),
     "step": (AnyStep,),
@@ -45,7 +47,7 @@ def _described(cls: type[Component]) -> dict[str, Any]:
 
 
 def kind_of(cls: type[Component]) -> str:
-    """What a component is for: `llm`, `task`, `source` or `step`."""
+    """What a component is for: `llm`, `embeddings`, `task`, `source` or `step`."""
     return next((kind for kind, bases in KINDS.items() if issubclass(cls, bases)), "part")
 
 

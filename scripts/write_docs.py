@@ -25,6 +25,7 @@ SHARED = {
     "task": "Fields of every task",
     "step": "Fields of every step",
     "llm": "Fields of every model",
+    "embeddings": "Fields of every embedding model",
 }
 
 
@@ -35,7 +36,8 @@ def components() -> str:
         names = named(kind)
         parts.append(f"## {title}\n")
         parts.extend(_component(name) for name in names)
-        parts.append(f"### {SHARED[kind]}\n\n{_shared(names)}")
+        shared = _shared(names)
+        parts += [f"### {SHARED[kind]}\n\n{_table(shared)}"] if shared else []
     return "\n".join(parts)
 
 
@@ -76,11 +78,11 @@ def _component(name: str) -> str:
     return "\n".join([*lines, *([_table(own)] if own else [])])
 
 
-def _shared(names: Sequence[str]) -> str:
+def _shared(names: Sequence[str]) -> list[Field]:
     found: dict[str, Field] = {}
     for name in names:
         found |= {field.name: field for field in fields_of(name) if not field.is_own and field.name not in found}
-    return _table(list(found.values()))
+    return list(found.values())
 
 
 def _table(fields: Sequence[Field]) -> str:

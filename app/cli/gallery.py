@@ -10,13 +10,14 @@ from app.cli.program import DONE
 from app.cli.screen import Screen, WrongUse, table
 from components import catalog
 from components.component import Component
+from components.embeddings.embeddings import Embeddings
 from components.errors import ConfigError
 from components.llms.llm import LLM
 from components.steps.step import AnyStep, GeneratorStep, Step
 from components.steps.tasks.task import GeneratorTask, Task
 
-CONTRACTS = (AnyStep, Step, GeneratorStep, Task, GeneratorTask, LLM)
-KINDS = {"source": "Sources", "task": "Tasks", "step": "Steps", "llm": "Models"}
+CONTRACTS = (AnyStep, Step, GeneratorStep, Task, GeneratorTask, LLM, Embeddings)
+KINDS = {"source": "Sources", "task": "Tasks", "step": "Steps", "llm": "Models", "embeddings": "Embeddings"}
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "nothing"}
 
 
@@ -49,7 +50,7 @@ def show(name: str | None, screen: Screen) -> int:
 
 
 def named(kind: str) -> list[str]:
-    """The names of all components of a kind: `source`, `task`, `step` or `llm`."""
+    """The names of all components of a kind: `source`, `task`, `step`, `llm` or `embeddings`."""
     return [name for name in catalog.names() if catalog.describe(name)["kind"] == kind]
 
 

@@ -10,6 +10,7 @@ from components.llms.batch.protocol import BatchProvider, Caps
 from components.llms.llm import LLM
 from components.llms.pricing import Price
 from components.llms.providers import CUSTOM, preset_at
+from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.planning import BYTES_PER_TOKEN
 from components.pipeline.batch.poller import Poller
 from components.pipeline.ledger.tables import BatchJob, BatchSet
@@ -79,15 +80,15 @@ class KnownTerms:
             self._known.clear()
 
 
-def terms_of(provider: BatchProvider, llm: LLM, *, count: int = 1) -> Terms:
+def terms_of(provider: BatchProvider, model: BatchModel, *, count: int = 1) -> Terms:
     """What holds for a model at its provider."""
     caps = provider.caps
-    written = llm.most_tokens("", count, llm.get_generation_kwargs())[1]
+    written = model.most_tokens("", count, model.get_generation_kwargs() if isinstance(model, LLM) else {})[1]
     try:
-        price = Price(0, 0) if llm.is_rehearsal else llm.price
+        price = Price(0, 0) if isinstance(model, LLM) and model.is_rehearsal else model.price
     except StillroomError:
         price = None
-    return Terms(caps, price, discount_of(caps, llm.model_name), written)
+    return Terms(caps, price, discount_of(caps, model.model_name), written)
 
 
 def discount_of(caps: Caps, model: str) -> float:

@@ -54,6 +54,8 @@ TOO_LONG = re.compile(
     r"|input token count|reduce the length|reduce your prompt|request_too_large",
     re.IGNORECASE,
 )
+UNPROCESSABLE = re.compile(r"too large to process", re.IGNORECASE)
+"""What llama.cpp says with status 500 of a text to embed that will never fit, so that trying again is no use."""
 FILTERED = re.compile(
     r"content[_ ]filter|content[_ ]policy|content management|usage polic|safety|moderation|flagged|prohibited_content"
     r"|responsibleai|data_inspection_failed|sensitive content",
@@ -76,6 +78,7 @@ RULES: tuple[tuple[frozenset[int], re.Pattern[str] | None, type[ProviderError], 
         ((403,), None, CredentialError, "{0} does not let this key do that. Check the key and its rights."),
         ((413,), None, ContextTooLong, "This row is longer than {0} takes at once."),
         ((400, 422), TOO_LONG, ContextTooLong, "This row is longer than the model can read."),
+        ((500,), UNPROCESSABLE, ContextTooLong, "This row is longer than {0} takes at once."),
         ((404, 405), None, WrongAddress, "{0} has nothing at this address. Check base_url and the model's name."),
         ((408, 504), None, ProviderTimeout, "{0} took too long."),
         ((409, 425), None, ProviderDown, "{0} had an error."),

@@ -24,6 +24,7 @@ class Preset:
     """Headers that every call needs."""
     max_tokens_field: str = "max_tokens"
     seed_field: str = "seed"
+    dimensions_field: str = "dimensions"
     has_n: bool = True
     """Answers several generations in one call."""
     has_logprobs: bool = True
@@ -138,6 +139,7 @@ PRESETS: dict[str, Preset] = {
             "https://console.mistral.ai/api-keys",
             "mistral",
             seed_field="random_seed",
+            dimensions_field="output_dimension",
             has_logprobs=False,
             has_embeddings=True,
         ),

@@ -92,7 +92,7 @@ def test_every_field_says_what_it_is(name: str) -> None:
 def test_a_description_is_plain_data(name: str) -> None:
     described = CATALOG.describe(name)
     assert json.loads(json.dumps(described)) == described
-    assert described["kind"] in ("llm", "task", "source", "step")
+    assert described["kind"] in ("llm", "embeddings", "task", "source", "step")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -145,7 +145,7 @@ def test_every_prompt_that_ships_compiles(path: Path) -> None:
     assert load_prompt(str(path.relative_to(PROMPTS).with_suffix("")))
 
 
-@pytest.mark.parametrize("module", ["components.llms", "components.steps", "components.steps.tasks"])
+@pytest.mark.parametrize("module", ["components.llms", "components.embeddings", "components.steps", "components.steps.tasks"])
 def test_what_a_package_promises_is_there(module: str) -> None:
     package = __import__(module, fromlist=["*"])
     assert [name for name in package.__all__ if not hasattr(package, name)] == []

@@ -20,6 +20,7 @@ class Behavior:
     """
 
     reply: Replier | None = None
+    embed: Callable[[dict[str, Any]], Any] | None = None  # the body of an embeddings answer, or a Refusal
     keys: Collection[str] | None = None  # None lets anyone in, even without a key
     models: Sequence[str] | None = None  # None takes any model name
     lists_models: bool = True

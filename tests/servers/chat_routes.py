@@ -100,7 +100,9 @@ class ChatRoutes:
             answers.shortened(fault_replies.spoiled(fault, reply, self.behavior), body, most) for reply in replies
         ]
         if record.path.endswith("/embeddings"):
-            answer = answers.embeddings(body)
+            answer = (self.behavior.embed or answers.embeddings)(body)
+            if isinstance(answer, Refusal):
+                return answer
         elif record.path.endswith("/chat/completions"):
             whole = answers.chat_completion(body, replies, record.seq, reasoning)
             answer = fault_replies.spoiled_body(fault, whole)

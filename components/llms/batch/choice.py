@@ -36,7 +36,7 @@ def compatible_batch(llm: "CompatibleLLM") -> BatchProvider:
 
     Raises: ConfigError for a tier of service, which batches do not have.
     """
-    kind = _kind(llm)
+    kind = kind_of(llm)
     if kind in WITHOUT:
         return LocalBatch(llm)
     if llm.service in ("flex", "priority"):
@@ -57,12 +57,13 @@ def azure_batch(llm: "CompatibleLLM", below: str, version: str, quirks: Quirks) 
 
 def is_local(llm: "CompatibleLLM") -> bool:
     """Whether new jobs of a model are done on this machine. Raises: ProviderError when its server cannot be asked."""
-    kind = _kind(llm)
+    kind = kind_of(llm)
     return kind in WITHOUT or (kind == UNKNOWN and not has_batches(llm.account, lambda: wire_of(llm)))
 
 
-def _kind(llm: "CompatibleLLM") -> str:
-    if llm.preset_id in WITHOUT:
-        return llm.preset_id
-    preset = llm.endpoint.site.preset.id
+def kind_of(one: "Addressed") -> str:
+    """Whose batch API is at an address: a provider's id, or `custom` where nobody knows."""
+    if one.preset_id in WITHOUT:
+        return one.preset_id
+    preset = one.endpoint.site.preset.id
     return preset if preset in QUIRKS or preset in WITHOUT else UNKNOWN

@@ -33,6 +33,8 @@ class Caps:
     """Share of the price that is saved."""
     discounted_models: tuple[str, ...] | None = None
     """The only models with a discount; None where all have it."""
+    has_embeddings: bool = False
+    """Takes requests for embeddings too."""
     reconcile: Reconcile = Reconcile.TAG
     can_cancel: bool = True
     can_list: bool = True

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from components import catalog
+from components.embeddings import OpenAIEmbeddings
 from components.errors import ConfigError, StillroomError
 from components.llms.batch.protocol import BatchProvider
 from components.llms.llm import LLM
 from components.pipeline.batch.lease import owner_name
 from components.pipeline.batch.machine import Machine
+from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.recovery import tidy_up
 from components.pipeline.batch.states import FINISHED, JobState, Unsure
 from components.pipeline.batch.store import BatchStore
@@ -50,15 +52,15 @@ class Poller:
         self._machine = make_machine(store, self.open_provider, unsure=unsure, clock=clock)
         self._clock = clock
 
-    def open_provider(self, batch: BatchSet) -> tuple[BatchProvider, LLM]:
+    def open_provider(self, batch: BatchSet) -> tuple[BatchProvider, BatchModel]:
         """The model and account of a set, with the key that is there now.
 
         Raises: CredentialError without a key; ConfigError for a model that only somebody's script has.
         """
-        llm = catalog.build(json.loads(batch.llm))
-        if not isinstance(llm, LLM):
+        model = catalog.build(json.loads(batch.llm))
+        if not isinstance(model, (LLM, OpenAIEmbeddings)):
             raise ConfigError(f"'{batch.provider}' is no model of the catalog.")
-        return llm.batch_provider(), llm
+        return model.batch_provider(), model
 
     def tick(self) -> int:
         """Advance everything that is due now; returns how many jobs."""
