@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from components.errors import ConfigError, TemplateError, UnknownParameter, did_you_mean
+from components.field_docs import field_docs
 
 
 class Hint:
@@ -48,7 +49,6 @@ class Component(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        use_attribute_docstrings=True,
         validate_assignment=True,
         validate_default=True,
         arbitrary_types_allowed=True,
@@ -67,6 +67,15 @@ class Component(BaseModel):
             super().__init__(**fields)
         except ValidationError as error:
             raise _kind_of(error)(explain(type(self), error)) from error
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = handler(core)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in field_docs(cls).items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+        return schema
 
     @property
     def runtime_parameters_names(self) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class LLM(Component, ABC):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        schema: dict[str, Any] = handler(core)
+        schema = super().__get_pydantic_json_schema__(core, handler)
         target = handler.resolve_ref_schema(schema)
         if "generation_kwargs" in target.get("properties", {}):
             inner = cls.generation_model().model_json_schema()
