@@ -25,7 +25,7 @@ from tests.servers.hub_server import HubServer
 from tests.servers.openai_server import OpenAIServer
 
 CHAPTER = blocks("docs/models-and-tasks.md", "python")
-ALONE, OFFLINE, WAITING, TASK, PARAMETERS, CUSTOM, CUSTOM_ASYNC, REGISTERED = CHAPTER
+ALONE, OFFLINE, WAITING, VECTORS, TASK, PARAMETERS, CUSTOM, CUSTOM_ASYNC, REGISTERED = CHAPTER
 MADRID = "The capital of Spain is Madrid."
 QUESTION = [{"role": "user", "content": "What's the capital of Spain?"}]
 
@@ -104,6 +104,15 @@ def test_an_offline_batch_is_handed_in_and_collected(batches):
     assert str(handed_in) == f"Batch generation with jobs_ids={after} is not finished"
     assert [batch.id for batch in batches.batches] == list(after)
     assert [output["generations"] for output in collected] == [[MADRID]]
+
+
+def test_vectors_are_there_at_once_and_overnight_by_a_batch(batches):
+    loaded, vectors, loaded_again, handed_in, collected = attempts(VECTORS, {})
+    assert (loaded, loaded_again) == (None, None)
+    assert [len(vector) for vector in vectors] == [256, 256] and vectors[0] != vectors[1]
+    assert type(handed_in) is OfflineBatchNotFinished
+    assert handed_in.jobs_ids == tuple(batch.id for batch in batches.batches)
+    assert collected == vectors
 
 
 def test_a_task_on_its_own_answers(openai):
