@@ -40,3 +40,12 @@ def test_only_what_is_proven_is_called_found():
 def test_a_provider_without_batches_has_no_caps():
     with pytest.raises(KeyError):
         caps("deepseek")
+
+
+def test_only_those_that_say_so_take_embeddings():
+    assert {id for id, known in all_caps().items() if known.has_embeddings} == {
+        "openai",
+        "mistral",
+        "openrouter",
+        "custom",
+    }
