@@ -145,7 +145,9 @@ def test_every_prompt_that_ships_compiles(path: Path) -> None:
     assert load_prompt(str(path.relative_to(PROMPTS).with_suffix("")))
 
 
-@pytest.mark.parametrize("module", ["components.llms", "components.embeddings", "components.steps", "components.steps.tasks"])
+@pytest.mark.parametrize(
+    "module", ["components.llms", "components.embeddings", "components.steps", "components.steps.tasks"]
+)
 def test_what_a_package_promises_is_there(module: str) -> None:
     package = __import__(module, fromlist=["*"])
     assert [name for name in package.__all__ if not hasattr(package, name)] == []

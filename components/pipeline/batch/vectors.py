@@ -18,6 +18,8 @@ def encode_offline(model: OpenAIEmbeddings, inputs: Sequence[str]) -> list[list[
     failed = [(number, one.message) for number, one in enumerate(found, 1) if one.output is None]
     if failed:
         number, message = failed[0]
+        # A row of a script has no name but its place, counted from 0, which is said already.
+        message = message.removeprefix(f"Row {number - 1}: ")
         raise OfflineBatchError(
             f"{len(failed):,} of {len(inputs):,} inputs came back without a vector. Input {number}: {message} "
             "The others are kept. `stillroom batches retry` asks for these again, or leave them out."

@@ -144,6 +144,23 @@ def test_a_text_without_a_vector_is_named_and_the_others_are_kept(server):
     assert len(server.batches) == 1
 
 
+def test_a_text_that_cannot_be_sent_is_named_by_its_place(server):
+    server.batch.change(polls_until_done=1)
+    embeddings = model(server, offline_batch_generation_block_until_done=1)
+    with pytest.raises(OfflineBatchError, match=r"Input 2: The request cannot be sent: it holds half of a character"):
+        embeddings.encode(["row-0", "bad \ud800"])
+    assert [batch.total for batch in server.batches] == [1]
+
+
+def test_jobs_that_exist_already_are_adopted_by_their_ids(server, tmp_path, monkeypatch):
+    (made,) = handed_in(model(server), texts(3))
+    monkeypatch.setenv("STILLROOM_HOME", str(tmp_path / "another home"))
+    server.batch.change(polls_until_done=1)
+    embeddings = model(server, jobs_ids=(made,), offline_batch_generation_block_until_done=1)
+    assert embeddings.encode(texts(3)) == expected(texts(3))
+    assert embeddings.jobs_ids == (made,) and len(server.batches) == 1
+
+
 @pytest.mark.parametrize("provider", ["openai", "mistral", "openrouter"])
 def test_providers_that_take_embeddings_get_them_in_their_own_way(provider):
     with OpenAIBatchServer(dialect=provider) as server:
