@@ -15,7 +15,7 @@ from components.pipeline.ledger.results import Results
 from tests.crash.worker import CONCURRENCY
 from tests.servers.process import ROOT, ServerProcess
 
-STEPS = {"first": "one", "review": "two", "second": "three"}
+SETTLED_SECONDS = 0.3
 
 
 @dataclass
@@ -60,6 +60,7 @@ def kill_often(folder: Path, *, rows: int, kills: int, seed: int, latency_ms: in
                 process.kill()
                 process.wait()
                 report.kills += 1
+                quiet(log)
                 paid, kept = charged(log), cells(folder)
                 report.paid_again.append(sum(paid.values()) - kept - paid_before)
                 paid_before = sum(paid.values()) - kept
@@ -79,6 +80,15 @@ def cells(folder: Path) -> int:
             return int(connection.execute(query).fetchone()[0])
     except sqlite3.OperationalError:
         return 0
+
+
+def quiet(log: Path) -> None:
+    """Returns once the server has answered what it took in: what it charges for late belongs to this kill."""
+    size, since = -1, time.monotonic()
+    while time.monotonic() - since < SETTLED_SECONDS:
+        if (now := log.stat().st_size) != size:
+            size, since = now, time.monotonic()
+        time.sleep(0.01)
 
 
 def charged(log: Path) -> Counter[tuple[str, str]]:
