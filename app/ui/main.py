@@ -1,6 +1,6 @@
 """All pages of the app in one Gradio app."""
 
-from typing import Any
+from typing import Any, Final
 
 import gradio as gr
 
@@ -13,6 +13,11 @@ from app.ui.models import models_page
 from app.ui.run import run_page
 from app.ui.runs import runs_page
 from app.ui.theme import HEAD, THEME
+
+UPLOAD_WORDS: Final = {
+    "upload_text.drop_file": "Drop a file here",
+    "upload_text.click_to_upload": "Choose a file",
+}
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -39,4 +44,4 @@ def build(studio: Studio) -> gr.Blocks:
 
 def mount_options() -> dict[str, Any]:
     """What `gr.mount_gradio_app` needs beside the pages: their look, and what their head loads."""
-    return {"theme": THEME, "head": HEAD}
+    return {"theme": THEME, "head": HEAD, "i18n": gr.I18n(en=UPLOAD_WORDS)}
