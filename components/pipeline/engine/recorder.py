@@ -5,7 +5,12 @@ from concurrent.futures import Future
 from typing import Any
 
 from components.pipeline.ledger import Ledger
-from components.pipeline.ledger.database import GROUP
+
+GROUP = 16
+"""Cells handed to the writer together. Large groups come back as one, and a busy loop then sends nothing meanwhile;
+the writer itself puts groups into one commit when it falls behind."""
+AT_ONCE = 2
+"""Groups on their way: one is written while the next is ready, so that the writer never waits for a busy loop."""
 
 Waiting = list[tuple[dict[str, Any], asyncio.Future[None]]]
 
@@ -16,7 +21,7 @@ class Recorder:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiting: Waiting = []
-        self._is_out = False
+        self._out = 0
         self._settling: list[asyncio.Future[None]] = []
 
     async def record(self, cell: dict[str, Any]) -> None:
@@ -24,20 +29,20 @@ class Recorder:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append((cell, done))
-        if not self._is_out:
+        if self._out < AT_ONCE:
             self._send(loop)
         await done
 
     async def settle(self) -> None:
         """Returns once everything recorded so far is committed."""
-        if self._is_out:
+        if self._out:
             settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._settling.append(settled)
             await settled
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-        self._is_out = True
+        self._out += 1
         try:
             committed = self._ledger.submit_cells([cell for cell, _ in group])
         except Exception as error:
@@ -50,7 +55,7 @@ class Recorder:
         self._tell(loop, group, committed.exception())
 
     def _tell(self, loop: asyncio.AbstractEventLoop, group: Waiting, error: BaseException | None) -> None:
-        self._is_out = False
+        self._out -= 1
         if self._waiting:
             self._send(loop)
         for _, done in group:
@@ -60,7 +65,7 @@ class Recorder:
                 done.set_result(None)
             else:
                 done.set_exception(error)
-        if not self._is_out:
+        if not self._out:
             settling, self._settling = self._settling, []
             for settled in settling:
                 if not settled.done():

@@ -1,11 +1,12 @@
 """Writing and removing cells, with the running totals that go with them in the same commit."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Dialect, and_, bindparam, delete, func, insert, select, update
 
 from components.pipeline.ledger.tables import Cell, Event, Route, Run, StepRun
 
@@ -17,6 +18,15 @@ EVENT = Event.__table__  # type: ignore[attr-defined]
 
 SUMMED = ("tokens_in", "tokens_out", "cost", "attempts", "seconds")
 COUNTED = ("ok", "failed", "needs_review", "skipped", "expired")
+ADDED = (*SUMMED, *COUNTED, "fanned_out")
+
+# Built once: as expressions they would cost each commit more than the rows do.
+ADD_TO_STEP = (
+    update(STEP)
+    .where(STEP.c.run_id == bindparam("of_run"), STEP.c.step == bindparam("of_step"))
+    .values({name: STEP.c[name] + bindparam(f"more_{name}") for name in ADDED})
+)
+ADD_TO_RUN = update(RUN).where(RUN.c.id == bindparam("of_run")).values(spent=RUN.c.spent + bindparam("more_cost"))
 
 # A cell that failed made no row, but nothing was fanned out or dropped by it either.
 FANNED_OUT = and_(CELL.c.output.is_not(None), CELL.c.n_out != 1)
@@ -29,53 +39,46 @@ Record = dict[str, Any]
 
 def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
     """Insert cells; one that is there already is an error unless the new one `replaces` it."""
-    totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    spent: dict[str, float] = defaultdict(float)
+    totals: dict[tuple[str, str], dict[str, float]] = {}
     unknown: set[tuple[str, str]] = set()
     fresh = []
     for cell in cells:
         place = (cell["run_id"], cell["step"])
-        total = totals[place]
+        total = totals.get(place) or totals.setdefault(place, dict.fromkeys(ADDED, 0))
         for name in SUMMED:
             total[name] += cell[name]
-        spent[cell["run_id"]] += cell["cost"]
         if not cell["cost_known"]:
             unknown.add(place)
         if cell.get("replaces"):
             cell = _without_old(connection, cell, total)
         total[cell["state"]] += 1
         total["fanned_out"] += cell["output"] is not None and cell["n_out"] != 1
-        fresh.append({name: value for name, value in cell.items() if name != "replaces"})
+        fresh.append(cell)
     _insert(connection, fresh)
-    for (run_id, step), changes in totals.items():
-        values: dict[str, Any] = {name: STEP.c[name] + change for name, change in changes.items() if change}
-        if (run_id, step) in unknown:
-            values["cost_known"] = False
-        if values:
-            connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))
-    for run_id, cost in spent.items():
-        values = {"spent": RUN.c.spent + cost} if cost else {}
-        if any(place[0] == run_id for place in unknown):
-            values["cost_known"] = False
-        if values:
-            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
+    for (run_id, step), total in totals.items():
+        more = {f"more_{name}": total[name] for name in ADDED}
+        connection.execute(ADD_TO_STEP, {"of_run": run_id, "of_step": step, **more})
+        if total["cost"]:
+            connection.execute(ADD_TO_RUN, {"of_run": run_id, "more_cost": total["cost"]})
+    for run_id, step in unknown:
+        connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(cost_known=False))
+        connection.execute(update(RUN).where(RUN.c.id == run_id).values(cost_known=False))
 
 
 def _insert(connection: Connection, cells: Sequence[Record]) -> None:
     # Compiled once and handed to the driver as it is: SQLAlchemy's own way costs as much again as SQLite's work.
     compiled = _insert_for(connection.dialect)
     if not compiled.positional:
-        connection.exec_driver_sql(compiled.string, [dict(cell) for cell in cells])
+        fields = [{name: value for name, value in cell.items() if name != "replaces"} for cell in cells]
+        connection.exec_driver_sql(compiled.string, fields)
         return
-    names = compiled.positiontup
+    values_of = itemgetter(*compiled.positiontup)
     first = 0
     while first < len(cells):
         # Many rows by one statement, as each statement gives the interpreter away; powers of two keep them few.
         size = min(MOST_AT_ONCE, 1 << (len(cells) - first).bit_length() - 1)
-        some = cells[first : first + size]
-        connection.exec_driver_sql(
-            _insert_of(compiled.string, size), tuple(cell[name] for cell in some for name in names)
-        )
+        values = chain.from_iterable(map(values_of, cells[first : first + size]))
+        connection.exec_driver_sql(_insert_of(compiled.string, size), tuple(values))
         first += size
 
 
