@@ -11,7 +11,8 @@ run: ## Open the app at http://127.0.0.1:7860
 	@$(BIN)/stillroom serve $(ARGS)
 
 test: lint ## Everything that must hold: format, lint, types, imports and all tests
-	$(WITH_BROWSER) $(BIN)/pytest -m "not torture" $(ARGS)
+	$(BIN)/pytest -n 2 -m "not browser and not crash and not torture" $(ARGS)
+	$(WITH_BROWSER) $(BIN)/pytest -m "(browser or crash) and not torture" $(ARGS)
 
 check: lint ## The quick half of test: no browser, no crashes, no engine
 	$(BIN)/pytest -m "not browser and not crash and not engine and not torture" $(ARGS)

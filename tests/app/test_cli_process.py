@@ -66,7 +66,7 @@ def test_a_signal_stops_a_run_cleanly_and_says_how_to_go_on(long_pipeline, serve
 
 
 def test_a_run_of_another_process_is_stopped(long_pipeline, server):
-    running = process("run", long_pipeline, "--json")
+    running = process("run", long_pipeline, "--json", "--concurrency", "4")
     until(lambda: len(server.requests) > 8)
     (run,) = answer("runs")["runs"]
     refused = stillroom("continue", run["id"])
