@@ -61,7 +61,7 @@ def test_text_of_any_other_name_is_csv(tmp_path: Path, name: str) -> None:
     [
         (b"\xd0\xcf\x11\xe0\xa1", "an old Excel workbook, or one with a password. Save it as XLSX without a password."),
         (b"%PDF-1.7", "a PDF document. Copy its data into a CSV file."),
-        (gzip.compress(b"a,b\n1,2\n"), "compressed with gzip. Unpack it first."),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "compressed with gzip. Unpack it first."),
         (b"\x89PNG\r\n", "a picture. Choose a file with rows."),
         (b"ARROW1\0\0", "an Arrow file. Save it as Parquet."),
         (b"SQLite format 3\0", "a SQLite database. Export its table as CSV."),
