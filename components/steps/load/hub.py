@@ -47,12 +47,12 @@ class LoadDataFromHub(GeneratorStep):
         return self._columns[asked]
 
     def process(self, offset: int = 0) -> GeneratorStepOutput:
-        builder = self._builder()
+        builder = self._dataset_builder()
         with _in_plain_words(self.repo_id):
             yield from in_batches(dataset_rows(self._dataset(builder), offset, self.num_examples), self.batch_size)
 
     def fingerprint(self) -> str:
-        return str(self._builder().hash)
+        return str(self._dataset_builder().hash)
 
     def _dataset(self, builder: Any) -> Any:
         if not self.streaming:
@@ -66,14 +66,14 @@ class LoadDataFromHub(GeneratorStep):
         return builder.as_streaming_dataset(self.split)
 
     def _read_columns(self) -> list[str]:
-        builder = self._builder()
+        builder = self._dataset_builder()
         if builder.info.features is not None:
             return list(builder.info.features)
         with _in_plain_words(self.repo_id):
             first: Row = next(iter(builder.as_streaming_dataset(_names(self.split)[0])), {})
         return list(first)
 
-    def _builder(self) -> Any:
+    def _dataset_builder(self) -> Any:
         from datasets import load_dataset_builder
 
         repo_id = self._repo_id()

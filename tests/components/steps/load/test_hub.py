@@ -3,7 +3,9 @@
 import pytest
 
 from components.errors import ConfigError, DataFileError, StillroomError
-from components.steps import LoadDataFromHub
+from components.pipeline import Pipeline
+from components.pipeline.ledger import shared_ledger
+from components.steps import KeepColumns, LoadDataFromHub
 from tests.servers.hub_environment import point_clients_at
 from tests.servers.hub_server import HubServer
 
@@ -16,6 +18,7 @@ def hub(monkeypatch, tmp_path):
     with HubServer() as server:
         point_clients_at(monkeypatch, server, tmp_path / "home")
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("STILLROOM_HOME", str(tmp_path / "stillroom"))
         server.add("org/tickets", kind="dataset", files={"data/train.csv": CSV, "data/test.csv": CSV[:12]})
         server.add("org/configs", kind="dataset", files={"README.md": CONFIGS, "one.csv": CSV, "two.csv": "x\n1\n"})
         server.add("org/gated", kind="dataset", gated=True, files={"a.csv": CSV})
@@ -125,3 +128,12 @@ def test_storage_options_are_never_saved(hub):
     source = LoadDataFromHub(repo_id="org/tickets", storage_options={"token": "canary"})
     assert "canary" not in str(source.dump())
     assert source.signature() == LoadDataFromHub(repo_id="org/tickets").signature()
+
+
+def test_a_pipeline_begins_with_a_dataset_and_is_built_without_asking_for_it(hub):
+    with Pipeline(name="begin") as pipeline:
+        load = LoadDataFromHub(name="load", repo_id="org/tickets", num_examples=2)
+        load >> KeepColumns(name="keep", columns=["text"])
+    assert not hub.requests
+    assert pipeline.run()["default"]["train"]["text"][:] == ["t0", "t1"]
+    shared_ledger().close()
