@@ -7,15 +7,15 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from components import description
-from components.component import Component, component_fields, explain
+from components.component import Component, component_fields, sentence_of
 from components.errors import ConfigError, StillroomError, UnknownComponent, did_you_mean
 from components.llms.llm import LLM
+from components.misfits import misfits
 from components.steps.building import pipeline_being_built
 
 BUILT_IN = ("components.llms", "components.embeddings", "components.steps", "components.steps.tasks")
@@ -194,7 +194,7 @@ def _faults(cls: type[Component], error: ConfigError, title: str) -> list[Fault]
     cause = error.__cause__
     if not isinstance(cause, ValidationError):
         return [Fault((), _retitled(str(error), cls, title))]
-    return [_fault(cls, dict(problem), title) for problem in cause.errors(include_url=False)]
+    return [_fault(cls, problem, title) for problem in misfits(cls, cause)]
 
 
 def _fault(cls: type[Component], problem: dict[str, Any], title: str) -> Fault:
@@ -203,9 +203,7 @@ def _fault(cls: type[Component], problem: dict[str, Any], title: str) -> Fault:
     if not path and isinstance(inner, StillroomError):
         # Raised while the component set itself up, which a model does with its generation parameters.
         return Fault(("generation_kwargs",) if issubclass(cls, LLM) else (), _retitled(str(inner), cls, title))
-    kind = PydanticCustomError(cast(Any, problem["type"]), cast(Any, problem["msg"]))
-    alone = InitErrorDetails(type=kind, loc=path, input=None)
-    return Fault(path, explain(cls, ValidationError.from_exception_data(cls.__name__, [alone]), title))
+    return Fault(path, sentence_of(cls, problem, title))
 
 
 def _retitled(message: str, cls: type[Component], title: str) -> str:

@@ -2,16 +2,18 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from components.errors import ConfigError, TemplateError, UnknownParameter, did_you_mean
 from components.field_docs import field_docs
+from components.misfits import misfits
 
 
 class Hint:
@@ -40,7 +42,9 @@ Incidental = Annotated[T, INCIDENTAL]
 Multiline = Annotated[str, Hint("ui", "multiline")]
 Column = Annotated[str, Hint("ui", "column")]
 Columns = Annotated[list[str], Hint("ui", "columns")]
-DataFile = Annotated[str, Hint("ui", "data_file")]
+FilePath = Annotated[str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path)]
+"""A place on this machine: text, or a `pathlib.Path`, which becomes text."""
+DataFile = Annotated[FilePath, Hint("ui", "data_file")]
 ModelName = Annotated[str, Hint("ui", "model")]
 
 
@@ -221,22 +225,26 @@ def plain(value: Any) -> Any:
 
 def explain(cls: type[BaseModel], error: ValidationError, title: str = "") -> str:
     """A validation error in one plain sentence per field."""
+    return " ".join(sentence_of(cls, problem, title) for problem in misfits(cls, error))
+
+
+def sentence_of(cls: type[BaseModel], problem: Mapping[str, Any], title: str = "") -> str:
+    """One problem of a validation error as a plain sentence."""
     name = title or cls.__name__
-    sentences = []
-    for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            field = str(problem["loc"][-1])
-            sentences.append(f"{name} has no field '{field}'.{did_you_mean(field, cls.model_fields)}")
-        elif problem["type"] == "missing":
-            sentences.append(f"{name} needs a value for '{path}'.")
-        else:
-            reason = str(problem["msg"]).removeprefix("Value error, ")
-            if path:
-                sentences.append(f"{name}: '{path}' {reason[:1].lower()}{reason[1:]}.")
-            else:
-                sentences.append(f"{reason}." if reason.startswith(name) else f"{name}: {reason}.")
-    return " ".join(sentence.replace("..", ".").replace("?.", "?") for sentence in sentences)
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        field = str(problem["loc"][-1])
+        return f"{name} has no field '{field}'.{did_you_mean(field, cls.model_fields)}"
+    if problem["type"] == "missing":
+        return f"{name} needs a value for '{path}'."
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    if not path:
+        sentence = reason if reason.startswith(name) else f"{name}: {reason}"
+    elif reason.startswith(f"{path} "):
+        sentence = f"{name}: {reason}"
+    else:
+        sentence = f"{name}: '{path}' {reason[:1].lower()}{reason[1:]}"
+    return f"{sentence}.".replace("..", ".").replace("?.", "?")
 
 
 def _kind_of(error: ValidationError) -> type[ConfigError]:

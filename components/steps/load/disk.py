@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from components.component import Incidental, RuntimeParameter
+from components.component import FilePath, Incidental, RuntimeParameter
 from components.errors import ConfigError, DataFileError, did_you_mean
 from components.steps.load.batches import in_batches
 from components.steps.load.dataset import dataset_rows
@@ -16,7 +16,7 @@ from components.steps.typing import GeneratorStepOutput, StepColumns
 class LoadDataFromDisk(GeneratorStep):
     """Start from a dataset or a distiset that was saved with save_to_disk."""
 
-    dataset_path: Incidental[RuntimeParameter[str]] = None
+    dataset_path: Incidental[RuntimeParameter[FilePath]] = None
     """The folder it was saved to."""
     split: RuntimeParameter[str] = None
     """The split to read, where the dataset has several."""

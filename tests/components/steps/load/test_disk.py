@@ -63,3 +63,9 @@ def test_the_fingerprint_follows_the_data(saved):
     first = LoadDataFromDisk(dataset_path=str(saved / "one")).fingerprint()
     assert first == LoadDataFromDisk(dataset_path=str(saved / "distiset"), is_distiset=True).fingerprint()
     assert first != LoadDataFromDisk(dataset_path=str(saved / "splits"), split="test").fingerprint()
+
+
+def test_the_folder_may_be_a_path(saved):
+    source = LoadDataFromDisk(dataset_path=saved / "one")
+    assert source.dump()["dataset_path"] == str(saved / "one")
+    assert numbers(source) == [0, 1, 2, 3, 4]

@@ -97,3 +97,9 @@ def test_a_saved_source_is_the_same_source(csv):
     data = source.dump()
     again = LoadDataFromFileSystem(**{key: value for key, value in data.items() if key != "use"})
     assert (again.dump(), again.signature()) == (data, source.signature())
+
+
+def test_files_may_be_paths_and_are_saved_as_text(csv, jsonl):
+    assert texts_of(LoadDataFromFileSystem(data_files=csv)) == [f"t{n}" for n in range(7)]
+    both = LoadDataFromFileSystem(data_files=[csv, str(jsonl)])
+    assert both.dump()["data_files"] == [str(csv), str(jsonl)]
