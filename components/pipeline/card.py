@@ -18,6 +18,7 @@ def dataset_card(distiset: "Distiset", name: str) -> str:
         lines += ["", f"State of the run: {distiset.state}. Rows without a result: {len(distiset.failures):,}."]
         if distiset.is_rehearsal:
             lines += ["", "This is a rehearsal: no model was asked, the answers are made up."]
-    if distiset.spec is not None:
-        lines += ["", "## The pipeline", "", "```yaml", distiset.spec.to_yaml().rstrip(), "```"]
+    spec = distiset.file_spec()
+    if spec is not None:
+        lines += ["", "## The pipeline", "", "```yaml", spec.to_yaml().rstrip(), "```"]
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import ConfigError, DataFileError
+from components.pipeline import files
 from components.pipeline.card import dataset_card
 from components.pipeline.ledger import Ledger
 from components.pipeline.ledger.results import Results
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("stillroom")
 
 CONFIG_FOLDER = "distiset_configs"
-CHUNK = 2000
+MARKS = ("state.json", "dataset_dict.json")
+"""The files by which a folder is known for a saved dataset."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
                     values.setdefault(name, None)
                 rows.append(values)
             name = "default" if len(leaves) == 1 else leaf
-            distiset[name] = DatasetDict({"train": Dataset(as_table(rows))})
+            distiset[name] = DatasetDict({"train": Dataset(as_table(rows, (columns or {}).get(leaf, ())))})
         return distiset
 
     def train_test_split(self, train_size: float, shuffle: bool = True, seed: int | None = None) -> "Distiset":
@@ -103,6 +105,11 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
             raise ConfigError(f"train_size is a share between 0 and 1, not {train_size}.")
         for name, value in self.items():
             whole = value if isinstance(value, Dataset) else concatenate_datasets(list(value.values()))
+            if not 0 < int(len(whole) * train_size) < len(whole):
+                raise ConfigError(
+                    f"The dataset '{name}' has too few rows ({len(whole)}) to set a share of {train_size} apart. "
+                    "Choose another train_size, or make more rows."
+                )
             self[name] = DatasetDict(whole.train_test_split(train_size=train_size, shuffle=shuffle, seed=seed))
         return self
 
@@ -123,8 +130,8 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         configs.mkdir(parents=True, exist_ok=True)
         if save_card:
             (configs / "README.md").write_text(dataset_card(self, name=folder.name), encoding="utf-8")
-        if save_pipeline_config and self.spec is not None:
-            self.spec.save(configs / "pipeline.yaml")
+        if save_pipeline_config and (spec := self._told_file_spec()) is not None:
+            spec.save(configs / "pipeline.yaml")
 
     @classmethod
     def load_from_disk(
@@ -134,18 +141,32 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         from datasets import load_from_disk
 
         folder = Path(distiset_path)
-        names = (
-            sorted(item.name for item in folder.iterdir() if item.is_dir() and item.name != CONFIG_FOLDER)
-            if folder.is_dir()
-            else []
-        )
+        names = sorted(file.parent.name for one in MARKS for file in folder.glob(f"*/{one}"))
         if not names:
             raise DataFileError(f"{folder.name}: there is no distiset in this folder.")
         distiset = cls({name: load_from_disk(str(folder / name), keep_in_memory=keep_in_memory) for name in names})
         config = folder / CONFIG_FOLDER / "pipeline.yaml"
         if config.exists():
-            distiset.spec = PipelineSpec.read(config)
+            try:
+                distiset.spec = PipelineSpec.read(config)
+            except ConfigError as error:
+                log.warning("The pipeline of the distiset was left out: %s", error)
         return distiset
+
+    def file_spec(self) -> PipelineSpec | None:
+        """The pipeline as it goes with the data: without the rows written into it where a file could not hold them."""
+        if self.spec is None or _fits_in_a_file(self.spec):
+            return self.spec
+        steps = [{name: value for name, value in step.items() if name != "data"} for step in self.spec.steps]
+        shorter = self.spec.model_copy(update={"steps": steps})
+        return shorter if _fits_in_a_file(shorter) else None
+
+    def _told_file_spec(self) -> PipelineSpec | None:
+        spec = self.file_spec()
+        if spec is not self.spec:
+            what = "the rows that are written into it were" if spec is not None else "it was"
+            log.warning("The pipeline is too big for a pipeline file, so %s left out.", what)
+        return spec
 
     def push_to_hub(
         self,
@@ -171,9 +192,9 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
                 repo_id=repo_id,
                 repo_type="dataset",
             )
-        if self.spec is not None:
+        if (spec := self._told_file_spec()) is not None:
             api.upload_file(
-                path_or_fileobj=self.spec.to_yaml().encode(),
+                path_or_fileobj=spec.to_yaml().encode(),
                 path_in_repo="stillroom.yaml",
                 repo_id=repo_id,
                 repo_type="dataset",
@@ -181,11 +202,14 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         return f"{api.endpoint}/datasets/{repo_id}"
 
 
-def as_table(rows: list[Row]) -> Any:
-    """Rows as an Arrow table; a column whose values do not agree on a type becomes text."""
+def as_table(rows: list[Row], columns: Iterable[str] = ()) -> Any:
+    """Rows as an Arrow table; a column whose values do not agree on a type becomes text.
+
+    `columns` are there even when there are no rows.
+    """
     import pyarrow as pa
 
-    names: dict[str, None] = {}
+    names: dict[str, None] = {} if rows else dict.fromkeys(columns)
     for row in rows:
         names.update(dict.fromkeys(row))
     if not names:
@@ -200,7 +224,9 @@ def _array(name: str, values: Iterable[Any]) -> Any:
 
     values = list(values)
     try:
-        return pa.array(values)
+        array = pa.array(values)
+        # Parquet, which the Hub keeps, has no way to write an object without fields.
+        return pa.array([_without_empty(value) for value in values]) if _holds_nothing(array.type) else array
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         log.warning("Column '%s' mixes kinds of values, so it was written as text.", name)
         texts = [
@@ -208,6 +234,27 @@ def _array(name: str, values: Iterable[Any]) -> Any:
             for value in values
         ]
         return pa.array(texts, pa.string())
+
+
+def _holds_nothing(kind: Any) -> bool:
+    """Whether somewhere in a kind there is an object without fields."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return kind.num_fields == 0 or any(_holds_nothing(field.type) for field in kind)
+    return pa.types.is_list(kind) and _holds_nothing(kind.value_type)
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_empty(item) for name, item in value.items()} or None
+    return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def _fits_in_a_file(spec: PipelineSpec) -> bool:
+    # JSON first, as it is quick, and YAML of the same content is hardly ever shorter.
+    most = files.MOST_BYTES["yaml"]
+    return len(spec.model_dump_json()) <= most and len(spec.to_yaml().encode()) <= most
 
 
 def _readme_front_matter(api: Any, repo_id: str) -> str:
