@@ -123,6 +123,17 @@ def parse_json(text: str | None, finish_reason: str | None = None, schema: Any =
     raise ReplyError("The answer is not JSON.")
 
 
+def json_text(text: str, finish_reason: str | None, schema: Any) -> str:
+    """The JSON of an answer that fits the schema, as text; as the model wrote it where it wrote nothing else.
+
+    Raises: ReplyError as `parse_json` does.
+    """
+    value, _ = parse_json(text, finish_reason, schema)
+    if _strict_json(text) is not _NOTHING:
+        return text.strip()
+    return orjson.dumps(value).decode()
+
+
 def fitted(value: Any, schema: Any) -> Any:
     """The value as plain data once it fits the schema. Raises: ReplyError that says where it does not."""
     if not _is_finite(value):

@@ -40,11 +40,11 @@ class StructuredGeneration(Task):
         messages: ChatType = [{"role": "user", "content": as_text(input.get("instruction"))}]
         if self.use_system_prompt:
             messages = with_system(messages, system_prompt_of(input))
-        if self.can_force_form:
-            return messages, form
         if form["format"] == "regex":
             told = f"Answer with text that matches this regular expression, and nothing else:\n{form['schema']}"
             return with_system(messages, told)
+        if self.can_force_form:
+            return messages, form
         return Form(form["schema"]).messages(Rung.PROMPT, messages)
 
     def format_output(self, output: str | None, input: Row | None = None) -> Row:

@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.component import Incidental, RuntimeParameter
-from components.errors import MissingColumn, ProviderError, ReplyError, did_you_mean
+from components.errors import MissingColumn, ProviderError, ReplyError, StillroomError, did_you_mean
 from components.llms.llm import LLM
 from components.llms.loop import run_in_background
+from components.llms.structured import Form, form_of, json_text
 from components.llms.typing import FormattedInput, GenerateOutput
 from components.states import CellState, Reason
 from components.steps.step import METADATA, GeneratorStep, GlobalStep, Step, as_columns, snake_case
@@ -200,11 +201,13 @@ class Task(Step):
     def _read(self, row: Row, view: Row, prompt: FormattedInput, output: GenerateOutput) -> Answer:
         texts = output["generations"] or [None]
         finish_reasons = list(output.get("finish_reasons") or [])
+        # A task that asks for a form of its own, in the prompt, checks it too.
+        form = None if isinstance(prompt, tuple) else form_of(getattr(self.llm, "structured_output", None))
         made: list[Row] = []
         errors: dict[int, ReplyError] = {}
         for index, text in enumerate(texts):
             try:
-                made.append(self.read_answer(text, view, _item(finish_reasons, index)))
+                made.append(self._columns_of(text, view, _item(finish_reasons, index), form))
             except ReplyError as error:
                 errors[index] = error
                 made.append(self._nothing())
@@ -236,6 +239,20 @@ class Task(Step):
             answer.reason = first.reason
             answer.message = f"{len(errors)} of {len(texts)} answers: {first}" if some else str(first)
         return answer
+
+    def _columns_of(self, text: str | None, view: Row, finish_reason: str | None, form: Form | None) -> Row:
+        if form is not None and text is not None:
+            text = json_text(text, finish_reason, form.given)
+        try:
+            return self.read_answer(text, view, finish_reason)
+        except StillroomError:
+            raise
+        except Exception as error:
+            # A task of somebody's own may stumble in any way; the answer was paid for and has to be kept.
+            log.warning("Task '%s' could not read an answer", self.name, exc_info=error)
+            raise ReplyError(
+                f"{type(self).__name__} could not read the answer: {type(error).__name__}: {error}"
+            ) from error
 
     def _nothing(self) -> Row:
         return {name: None for name in as_columns(self.outputs) if name != "model_name"}

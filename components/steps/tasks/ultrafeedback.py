@@ -5,7 +5,7 @@ import re
 from typing import Any, ClassVar, Literal
 
 from components.errors import ConfigError, ReplyError
-from components.llms.structured import parse_json
+from components.llms.structured import THOUGHT, parse_json
 from components.llms.typing import FormattedInput
 from components.steps.tasks.example import chosen
 from components.steps.tasks.sections import read_sections
@@ -69,7 +69,7 @@ class UltraFeedback(Task):
         return self.read_answer(output, input or {}, None)
 
     def read_answer(self, text: str | None, input: Row, finish_reason: str | None) -> Row:
-        text = answered(text)
+        text = THOUGHT.sub("", answered(text), count=1)
         if finish_reason == "length":
             raise ReplyError("The answer was cut off at its token limit. Raise max_new_tokens.")
         generations = self._texts(input)

@@ -95,6 +95,15 @@ def test_a_regular_expression_is_held_to():
         task.read_answer("2024-05", {}, "length")
 
 
+def test_a_regular_expression_stands_in_the_prompt_whatever_the_model_can_be_held_to():
+    form = {"format": "regex", "schema": "(yes|no)"}
+    for llm in (ScriptedLLM(), FormLLM()):
+        task = StructuredGeneration(llm=llm.answering("yes"), structured_output=form)
+        messages = task.format_input({"instruction": "Well?"})
+        assert "(yes|no)" in messages[0]["content"] and messages[-1] == {"role": "user", "content": "Well?"}
+        assert task.apply([{"instruction": "Well?"}])[0]["generation"] == "yes"
+
+
 def test_a_regular_expression_from_a_row_cannot_hang_the_run():
     with pytest.raises(ReplyError):
         filler({"format": "regex", "schema": r"(a+)+b"}).format_output("a" * 200, {})

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from components.errors import ContentRefused, CredentialError, RequestRefused
+from components.errors import ConfigError, ContentRefused, CredentialError, RequestRefused
 from components.states import CellState, Reason
 from components.steps.step import METADATA
-from components.steps.tasks import TextClassification, TextGeneration, UltraFeedback
-from tests.components.steps.scripted import ScriptedLLM, asked_text
+from components.steps.tasks import ChatGeneration, TextClassification, TextGeneration, UltraFeedback
+from tests.components.steps.scripted import FormLLM, ScriptedLLM, asked_text
 
 
 def echo(prompt, index):
@@ -122,3 +122,55 @@ def test_process_gives_the_rows_back_in_order_and_unchanged():
     made = next(TextGeneration(llm=ScriptedLLM().answering(echo)).process(rows))
     assert [row["generation"] for row in made] == [f"{n}/0" for n in range(20)]
     assert rows == before
+
+
+def test_an_answer_that_a_task_stumbles_over_is_kept_and_takes_no_other_with_it():
+    class Second(TextGeneration):
+        def format_output(self, output, input=None):
+            return {"generation": output.split("/")[2]}
+
+    llm = ScriptedLLM().answering(lambda _prompt, index: "a" if index == 1 else "a/b/c")
+    answer = asyncio.run(Second(llm=llm, num_generations=2).answer({"instruction": "x"}))
+    assert (answer.state, answer.reason) == (CellState.NEEDS_REVIEW, Reason.UNPARSEABLE)
+    assert answer.message == "1 of 2 answers: Second could not read the answer: IndexError: list index out of range"
+    assert answer.raw == ["a/b/c", "a"]
+    assert [row["generation"] for row in answer.rows] == ["c", None]
+
+
+def test_what_is_wrong_with_a_task_itself_is_not_taken_for_an_answer():
+    class Broken(TextGeneration):
+        def format_output(self, output, input=None):
+            raise ConfigError("The task lacks something.")
+
+    with pytest.raises(ConfigError):
+        asyncio.run(Broken(llm=ScriptedLLM()).answer({"instruction": "x"}))
+
+
+FORM = {"schema": {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}}
+
+
+@pytest.mark.parametrize(
+    ("said", "finish_reason", "read"),
+    [
+        ('{"age": 3}', "stop", '{"age": 3}'),
+        ('```json\n{"age": 3}\n```', "stop", '{"age":3}'),
+        ('<think>{"age": 1}?</think>{"age": 3}', "stop", '{"age":3}'),
+        ('{"age": "three"}', "stop", None),
+        ("Sure, here you are.", "stop", None),
+        ('{"age": 3', "length", None),
+    ],
+)
+@pytest.mark.parametrize("kind", [TextGeneration, ChatGeneration])
+def test_an_answer_keeps_to_the_form_that_the_model_was_given(kind, said, finish_reason, read):
+    llm = FormLLM(structured_output=FORM).answering(said, finish_reason)
+    row = {"instruction": "x", "messages": [{"role": "user", "content": "x"}]}
+    answer = asyncio.run(kind(llm=llm).answer(row))
+    assert answer.rows[0]["generation"] == read
+    assert answer.raw == [said]
+    assert answer.state is (CellState.OK if read else CellState.FAILED)
+
+
+def test_a_task_with_a_form_of_its_own_reads_by_that():
+    llm = FormLLM(structured_output=FORM).answering('{"labels": "a"}')
+    answer = asyncio.run(TextClassification(llm=llm, available_labels=["a", "b"]).answer({"text": "x"}))
+    assert answer.rows[0]["labels"] == "a"

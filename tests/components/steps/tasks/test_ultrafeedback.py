@@ -42,6 +42,7 @@ EXPECTED = {"ratings": [4, 2], "rationales": ["Friendly.", "Stiff."]}
         RATED.lower().replace("friendly.", "Friendly.").replace("stiff.", "Stiff."),
         RATED.replace("\n", "\r\n"),
         json.dumps(EXPECTED),
+        f"<think>Rating: 1? Text 2 is better.\nRating: 5\n</think>\n\n{RATED}",
     ],
 )
 def test_judgements_are_read_however_they_are_laid_out(answer):
