@@ -114,8 +114,13 @@ class LLM(Component, ABC):
     ) -> list[GenerateOutput]:
         """Answers to all inputs, one item per input and in their order.
 
-        Raises: OfflineBatchNotFinished, with the ids of the jobs, while an offline batch runs on.
+        Raises: OfflineBatchNotFinished, with the ids of the jobs, while an offline batch runs on; ConfigError for a
+        single prompt, whose letters or messages would be asked one by one.
         """
+        if isinstance(inputs, str) or any(isinstance(one, Mapping) for one in inputs):
+            raise ConfigError(
+                f"{type(self).__name__} takes a list of prompts. Put a single prompt into a list: [prompt]."
+            )
         if self.use_offline_batch_generation:
             return self._offline_batch(inputs, num_generations, kwargs)
         return [

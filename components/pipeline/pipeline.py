@@ -240,6 +240,8 @@ class Pipeline:
         return path
 
     def _configured(self, parameters: Mapping[str, Mapping[str, Any]]) -> Graph:
+        if not isinstance(parameters, Mapping):
+            raise ConfigError(f"The parameters of a run are a group for each step by name, not {parameters!r}.")
         for name, values in parameters.items():
             if name not in self.graph.steps:
                 raise UnknownParameter(f"There is no step '{name}' to set.{did_you_mean(name, self.graph.steps)}")

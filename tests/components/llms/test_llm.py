@@ -213,3 +213,11 @@ class Later(AsyncLLM):
     assert llm.generation_model().model_json_schema()["properties"]["mood"]["enum"] == ["calm", "wild"]
     with pytest.raises(ConfigError, match="mood"):
         llm(generation_kwargs={"mood": "angry"})
+
+
+@pytest.mark.parametrize("single", ["What is it?", ask()])
+@pytest.mark.parametrize("kind", [CustomLLM, OpenAILLM])
+def test_a_single_prompt_is_not_asked_letter_by_letter(kind, single):
+    llm = kind(model="m") if kind is OpenAILLM else kind()
+    with pytest.raises(ConfigError, match="Put a single prompt into a list"):
+        llm.generate_outputs(single)

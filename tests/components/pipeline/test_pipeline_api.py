@@ -197,6 +197,7 @@ def test_parameters_are_set_on_copies_and_coerced() -> None:
         ({"ask": {"num_generations": 0}}, "'num_generations'"),
         ({"ask": {"llm": 3}}, "'llm' takes a group of parameters"),
         ({"ask": 3}, "takes a group of parameters"),
+        ([("ask", {})], "are a group for each step by name"),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_starts(home: Path, parameters: Any, sentence: str) -> None:
