@@ -12,6 +12,7 @@ from components import catalog
 from components.component import Component, component_fields, is_secret
 from components.description import is_chosen
 from components.errors import ConfigError
+from components.llms.llm import LLM
 from components.pipeline.routing import FACTORIES
 from components.pipeline.spec import PipelineSpec, is_key_name
 from components.steps.step import AnyStep
@@ -84,6 +85,11 @@ def _fields(old: Mapping[str, Any], cls: type[Component] | None, title: str, not
             continue
         if is_secret(field) if field is not None else is_key_name(name):
             notes.append(f"{title}: '{name}' is a key and was not taken over. Put it into an environment variable.")
+        elif field is not None and field.exclude:
+            notes.append(f"{title}: '{name}' can hold keys and is never saved, so it was not taken over.")
+        elif name == "generation_kwargs" and cls is not None and issubclass(cls, LLM):
+            kwargs = dict(_known_kwargs(value, cls, title, notes))
+            data |= {name: kwargs} if kwargs else {}
         elif name in parts or (field is None and _is_component(value)):
             data[name] = _nested(value, title, notes, parts.get(name, Component))
             if data[name] == {"use": parts[name].__name__ if name in parts else ""}:
@@ -94,6 +100,16 @@ def _fields(old: Mapping[str, Any], cls: type[Component] | None, title: str, not
         elif field is None or _plain(value) != field.get_default(call_default_factory=True):
             data[name] = _plain(value)
     return data
+
+
+def _known_kwargs(kwargs: Any, cls: type[LLM], title: str, notes: list[str]) -> Iterator[tuple[str, Any]]:
+    model = cls.generation_model()
+    for name, value in _mapping(_plain(kwargs)).items():
+        if name in model.model_fields or model.model_config.get("extra") == "allow":
+            yield name, value
+        elif not _is_nothing(value):
+            was = f"It was {_shown(value)}."
+            notes.append(f"{title}: the generation parameter '{name}' has no counterpart and was left out. {was}")
 
 
 def _nested(value: Any, title: str, notes: list[str], wanted: type[Component]) -> Any:

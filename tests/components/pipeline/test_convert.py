@@ -286,3 +286,21 @@ def test_objects_in_yaml_are_refused_before_they_are_made(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"p\.yaml, line \d+: the tag !!python/object/apply:\S+ is not allowed"):
         PipelineSpec.read(path)
     assert not trap.exists()
+
+
+def test_what_is_never_saved_is_not_taken_over_and_not_repeated() -> None:
+    options = {"token": "hf_canary", "client_kwargs": {"auth": "hf_canary"}}
+    spec, notes = convert(old(step("LoadDataFromHub", repo_id="org/x", storage_options=options)))
+    assert spec.steps == [{"use": "LoadDataFromHub", "name": "a", "repo_id": "org/x"}]
+    assert notes == ["Step 'a': 'storage_options' can hold keys and is never saved, so it was not taken over."]
+    assert "canary" not in spec.to_yaml()
+
+
+def test_generation_parameters_that_are_no_more_are_left_out_and_listed() -> None:
+    kwargs = {"temperature": 0.7, "do_sample": True, "watermark": False, "top_n_tokens": None}
+    model = llm("InferenceEndpointsLLM", generation_kwargs=kwargs) | {"model_id": "a/b"}
+    del model["model"]
+    spec, notes = convert(old(step("TextGeneration", llm=model)))
+    assert spec.steps[0]["llm"]["generation_kwargs"] == {"temperature": 0.7}
+    assert notes == ["Step 'a': the generation parameter 'do_sample' has no counterpart and was left out. It was true."]
+    assert check(spec, has_dataset=True) == []
