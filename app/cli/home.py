@@ -27,7 +27,10 @@ def opened(home: Path | None) -> Iterator[Studio]:
     except ConfigError as error:
         raise WrongUse(str(error)) from None
     # Before the database is made in it: nobody else may look into this folder.
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise WrongUse(f"The folder {settings.home} cannot be used: {error.strerror}. Choose another --home.") from None
     studio = Studio(settings, Ledger(settings.database_url))
     try:
         with at_home(settings.home):

@@ -268,6 +268,17 @@ def test_nobody_else_can_look_into_the_home_folder(tmp_path):
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("words", [("runs",), ("run", "p.yaml"), ("rehearse", "p.yaml")])
+def test_a_home_that_cannot_be_made_is_one_sentence(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asking(["one"]).save(tmp_path / "p.yaml")
+    done = stillroom(*words, "--home", tmp_path / "p.yaml" / "inside")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        f"The folder {tmp_path / 'p.yaml' / 'inside'} cannot be used: Not a directory. Choose another --home."
+    ]
+
+
 def test_a_wrong_setting_of_the_environment_is_wrong_use(monkeypatch):
     monkeypatch.setenv("STILLROOM_PORT", "many")
     done = stillroom("runs")
