@@ -2,6 +2,9 @@
 
 import base64
 import logging
+import os
+import signal
+import subprocess
 import sys
 import uuid
 
@@ -14,6 +17,7 @@ from app.studio import Studio
 from app.worker import Worker
 from components.errors import StillroomError
 from tests.app.api.conftest import HERE
+from tests.app.command import ROOT
 from tests.app.conftest import FAST, until
 from tests.app.pipelines import add_tickets, asking, labeling, model
 from tests.servers.faults import Fault, Faults
@@ -124,3 +128,42 @@ def test_a_key_written_into_a_pipeline_is_refused_before_it_is_kept(studio, sett
             pytest.fail("It was taken.")
     studio.ledger.close()
     assert not any(key.encode() in path.read_bytes() for path in studio.settings.home.rglob("*") if path.is_file())
+
+
+SCRIPT = """
+import os
+from components.llms import OpenAILLM
+from components.pipeline import Pipeline
+from components.steps import LoadDataFromDicts
+from components.steps.tasks import TextGeneration
+
+fields = {"api_key": os.environ["CANARY"]} if "CANARY" in os.environ else {}
+with Pipeline(name="crash") as pipeline:
+    load = LoadDataFromDicts(name="load", data=[{"instruction": f"row-{n}"} for n in range(40)])
+    load >> TextGeneration(name="ask", llm=OpenAILLM(model="m", base_url=os.environ["ADDRESS"], **fields))
+pipeline.save("saved.yaml")
+pipeline.run(parameters={"ask": {"llm": fields}}, concurrency=2)
+"""
+
+
+@pytest.mark.parametrize("given", ["CANARY", "OPENAI_API_KEY"])
+@pytest.mark.parametrize("ending", ["killed", "refused"])
+def test_a_crash_leaves_no_key_behind(given, ending, server, tmp_path):
+    key = f"sk-canary-{uuid.uuid4()}"
+    server.behavior.keys = [key if ending == "killed" else "sk-other"]
+    server.behavior.latency_ms = 50
+    names = ("CANARY", "OPENAI_API_KEY", "STILLROOM_DATABASE")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= {given: key, "ADDRESS": server.base_url, "STILLROOM_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    script = subprocess.Popen([sys.executable, "-X", "dev", "-c", SCRIPT], env=environment, cwd=tmp_path, **pipes)
+    if ending == "killed":
+        until(lambda: len(server.requests) >= 10 or script.poll() is not None)
+        script.send_signal(signal.SIGKILL)
+    found = list(script.communicate(timeout=60))
+    assert script.returncode == (-signal.SIGKILL if ending == "killed" else 1), found[1].decode()
+    assert any(request.key == key for request in server.requests)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"stillroom.db", "saved.yaml"} <= {path.name for path in files}
+    found += [path.read_bytes() for path in files]
+    assert not any(spelling in part for spelling in spellings(key) for part in found)
