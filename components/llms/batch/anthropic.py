@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
-from components.errors import BatchOutcomeUnknown, ProviderDown, ProviderError
+from components.errors import BatchOutcomeUnknown, ProviderDown, ProviderError, WrongAddress
 from components.llms.batch.calls import Call
 from components.llms.batch.inline import enclosed, encoded_line
 from components.llms.batch.moments import days_after, moment
@@ -90,11 +90,11 @@ class AnthropicBatch:
         return remote
 
     def results(self, remote: Remote, folder: Path) -> Iterator[BatchLine | UnreadableLine]:
-        """Every line of the results, which hold errors too. Raises: WrongAddress when they lie on another host."""
-        url = remote.handles.get("results_url") or f"{self._address(remote.id)}/results"
+        """Every line of the results, which hold errors too."""
+        path = self._results_path(remote)
         file = fetch(
             result_file(folder, remote.id, "output"),
-            lambda handle: self._wire.read(url, lambda pieces: handle.writelines(pieces)),
+            lambda handle: self._wire.read(path, lambda pieces: handle.writelines(pieces)),
         )
         for line in read_lines(file):
             yield line if isinstance(line, UnreadableLine) else self._line(line)
@@ -111,6 +111,14 @@ class AnthropicBatch:
 
     def _address(self, batch_id: str) -> str:
         return f"{BATCHES}/{quote(batch_id, safe='')}"
+
+    def _results_path(self, remote: Remote) -> str:
+        """Where the results are; what is said of another host, as behind a gateway, does not lead the key there."""
+        url = remote.handles.get("results_url", "")
+        try:
+            return self._wire.address(url) if "://" in url else f"{self._address(remote.id)}/results"
+        except WrongAddress:
+            return f"{self._address(remote.id)}/results"
 
     def _known(self, data: Any) -> Remote:
         remote = self._remote(data)

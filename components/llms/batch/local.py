@@ -139,6 +139,8 @@ def _remote(job: LocalJob, state: State) -> Remote:
         "canceling" if is_out and job.is_cancel_asked else state.status,
         outcome=ENDED.get(state.status),
         counts={"total": state.total, "completed": state.completed, "failed": state.failed},
+        # A job that failed may have answers from before.
+        handles={"results": job.results.name} if job.results.exists() else {},
         errors=(LineError(state.message),) if state.message else (),
         created_at=state.created_at,
         results_expire_at=days_after(state.created_at, caps("local").results_days),
