@@ -2,7 +2,7 @@
 
 from components.errors import BatchGone, CredentialError
 from components.pipeline.batch.in_hand import InHand
-from components.pipeline.batch.states import JobState
+from components.pipeline.batch.states import FINISHED, JobState
 
 
 def why_not_ours(hand: InHand) -> str:
@@ -48,6 +48,6 @@ def _is_unsent(hand: InHand) -> bool:
     if any(job.remote_id or job.intent_at is not None for job in jobs):
         return False
     for job in jobs:
-        if job.input_ref is not None:
+        if job.input_ref is not None and job.state not in FINISHED:
             hand.store.change(job.key, JobState.PLANNED, input_ref=None)
     return True

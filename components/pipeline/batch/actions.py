@@ -38,7 +38,9 @@ def cancel(store: BatchStore, job: BatchJob, provider: BatchProvider) -> None:
     if job.remote_id and not provider.caps.can_cancel:
         raise ConfigError("This provider cannot cancel a batch job. It ends by itself.")
     # Written down first, so that it is canceled too when this process ends here, or when it has yet to be found.
-    store.change(job.key, note="Canceled by a person.", cancel_requested_at=time.time(), next_poll_at=0.0)
+    # One that waits for a person goes on, or nobody would bring home what is done.
+    state = place_of(job) if job.state == JobState.BLOCKED else None
+    store.change(job.key, state, "Canceled by a person.", cancel_requested_at=time.time(), next_poll_at=0.0)
     if job.remote_id and not job.outcome:
         remote = provider.cancel(job.remote_id)
         store.change(job.key, status=remote.status)

@@ -93,6 +93,10 @@ def _found(
         found.output = llm.batch_output([orjson.loads(replies[one.idx, one.part]) for one in good], count)
     except (ProviderError, ReplyError) as error:
         found.state, found.message, found.reason = RequestState.FAILED, str(error), error.reason
+    except Exception as error:
+        # An answer of a shape that the model does not foresee is its own row's fault, and no other's.
+        text = f"The answer could not be read: {type(error).__name__}: {error}"
+        found.state, found.message = RequestState.FAILED, text
     return found
 
 

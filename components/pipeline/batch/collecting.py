@@ -15,6 +15,7 @@ from components.pipeline.batch.refused_files import refused_file
 from components.pipeline.batch.resend import MOST_ATTEMPTS
 from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import Closing
+from components.pipeline.batch.submitting import RIGHT_ONE
 from components.pipeline.batch.writing import is_adopted
 from components.pipeline.ledger.tables import BatchRequest
 
@@ -66,21 +67,29 @@ def seen(hand: InHand, remote: Remote) -> bool:
 
 def collect(hand: InHand) -> bool:
     """Bring the results into the ledger and end the job. True when there is more to do at once."""
-    if hand.job.outcome == "failed" and not is_adopted(hand.job) and not _has_files(hand):
-        refused_file(hand, _errors(hand))
-        return hand.job.state not in (*FINISHED, JobState.BLOCKED) and hand.job.next_poll_at <= hand.clock()
+    was_refused = hand.job.outcome == "failed" and not is_adopted(hand.job)
+    if was_refused and not _has_files(hand):
+        return _refused(hand)
     if hand.job.state != JobState.INGESTING:
         hand.change(JobState.INGESTING)
     hand.reached("ingesting")
     tally = ingest(hand.job, hand.batch, hand.provider, hand.llm, hand.store, hand.reached)
     if tally.is_anothers and _may_be_anothers(hand):
         return _let_go(hand)
+    if was_refused and not tally.matched:
+        # Azure names an error file for a batch that never ran, with nothing in it.
+        return _refused(hand)
     hand.reached("ingested")
     _end(hand, tally)
     hand.reached("closed")
     _tidy(hand, tally)
     hand.reached("tidied")
     return False
+
+
+def _refused(hand: InHand) -> bool:
+    refused_file(hand, _errors(hand))
+    return hand.job.state not in (*FINISHED, JobState.BLOCKED) and hand.job.next_poll_at <= hand.clock()
 
 
 def _may_be_anothers(hand: InHand) -> bool:
@@ -91,7 +100,7 @@ def _may_be_anothers(hand: InHand) -> bool:
 def _let_go(hand: InHand) -> bool:
     message = f"The results of {hand.job.remote_id} are of other requests, so it is not this job."
     if hand.times(ATTACHED):
-        hand.restart(JobState.BLOCKED, f"{message} Re-attach the right one, or resubmit the job.")
+        hand.restart(JobState.BLOCKED, f"{message} {RIGHT_ONE}")
         return False
     hand.restart(JobState.CREATING, message, lookups=0, next_poll_at=0.0)
     return True
@@ -100,6 +109,8 @@ def _let_go(hand: InHand) -> bool:
 def _end(hand: InHand, tally: Tally) -> None:
     job = hand.job
     left_over, message = LEFT_OVER.get(job.outcome, LEFT_OVER["completed"])
+    if job.outcome == "failed" and job.message:
+        message = job.message
     said = " ".join(filter(None, [job.message, _complaint(hand), _oddities(tally)]))
     closing = Closing(left_over, message, note=said)
     # Refused for want of room, not for what it is: sent again by itself, as nothing was paid for it.

@@ -1,6 +1,7 @@
 """Read the results of a batch into the ledger, a line at a time; doing it twice does no harm."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from components.pipeline.batch.writing import is_adopted
 from components.pipeline.garbage import few_collections
 from components.pipeline.ledger.tables import BatchJob, BatchSet
 
+log = logging.getLogger("stillroom.batch")
+
 CHUNK = 500
 CHUNK_BYTES = 4 * 1024 * 1024
 NOT_RUN = {
@@ -25,7 +28,7 @@ NOT_RUN = {
     "expired": RequestState.EXPIRED,
     "batch_cancelled": RequestState.MISSING,
 }
-ANY_NAME = re.compile(r"(?:b[0-9a-f]{12}-)?(\d+)(?:-(\d+))?", re.ASCII)
+ANY_NAME = re.compile(r"(?:b[0-9a-f]{12}-)?(\d{1,15})(?:-(\d{1,15}))?", re.ASCII)
 """A name of ours from a job of another ledger, or a bare row number, as the older library had it."""
 
 
@@ -134,7 +137,12 @@ def _settled(
         state = NOT_RUN.get(line.code, RequestState.FAILED)
         return Settled(*place, state, None, line.status, line.code, line.message, line.is_retryable)
     reply = dict(line.body)
-    read, written = llm.batch_usage(job.path, reply, 1 if place[1] else batch.num_generations)
+    try:
+        read, written = llm.batch_usage(job.path, reply, 1 if place[1] else batch.num_generations)
+    except Exception as error:
+        # An answer of a strange shape is kept as it came; whoever reads it says what is wrong with it.
+        log.warning("The tokens of a row could not be counted: %s: %s", type(error).__name__, error)
+        read = written = 0
     return Settled(
         *place, RequestState.OK, orjson.dumps(reply), line.status, tokens_in=read, tokens_out=written,
         cost=price.cost(read, written) if price else 0.0,

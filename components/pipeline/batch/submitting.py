@@ -13,6 +13,8 @@ from components.pipeline.batch.reading import LET_GO
 from components.pipeline.batch.reconcile import reconcile
 from components.pipeline.batch.refused_files import UPLOADS_AT_MOST, leave_out, reject, upload_again
 from components.pipeline.batch.states import JobState, Unsure
+from components.pipeline.batch.store import Closing
+from components.pipeline.ledger.tables import BatchJob
 
 FIRST_LOOK = 5.0
 LATER_LOOK = 300.0
@@ -21,6 +23,8 @@ ASK = (
     "The provider did not say whether it made this job, and it cannot be looked up for sure. Look at the provider's "
     "own page: re-attach the job by its id if it is there, or resubmit it if it is not."
 )
+RIGHT_ONE = "Re-attach the right one, or resubmit the job."
+MAY_EXIST = "Canceled. Nobody can tell whether it was made: look at the provider's own page, and cancel it there too."
 LOOKING = "Looking for the job at the provider; it is not made twice."
 
 
@@ -126,12 +130,20 @@ def submitted(hand: InHand, remote: Remote, note: str = "") -> None:
         raise
 
 
+def needs_decision(job: BatchJob) -> bool:
+    """Whether a person has to say what becomes of a job that may or may not be at its provider."""
+    return job.state == JobState.BLOCKED and (job.message == ASK or job.message.endswith(RIGHT_ONE))
+
+
 def _numbered(error: LinesRefused) -> dict[int, LineError]:
     return {line.line: line for line in error.lines if line.line is not None}
 
 
 def _unsure(hand: InHand) -> bool:
     job, now = hand.job, hand.clock()
+    if job.cancel_requested_at:
+        hand.close(Closing(CANCELED.left_over, CANCELED.message, note=MAY_EXIST))
+        return False
     if hand.unsure is Unsure.RESUBMIT:
         hand.change(JobState.UPLOADED, "Nobody can tell whether it was made; it is made again.", intent_at=None)
         return True

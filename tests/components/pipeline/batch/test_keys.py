@@ -120,3 +120,17 @@ def test_a_key_refused_while_looking_for_a_job_makes_no_second_one(bench, troubl
     assert bench.jobs()[0].state == JobState.BLOCKED
     assert collected(bench, handed) == [f"echo: {name}" for name in rows(3)]
     assert len(bench.server.batches) == 1
+
+
+def test_another_key_for_what_was_not_sent_wakes_no_job_that_is_over(bench):
+    bench.max_requests = 2
+    bench.server.batch.change(on_create=["400", "401"])
+    batches, handed = bench.hand_in(rows(4))
+    batches.advance(handed.sets)
+    assert [job.state for job in bench.jobs()] == ["rejected", "blocked"]
+    batches = bench.batches("sk-new")
+    bench.until_over(batches, handed)
+    assert sorted(job.state for job in bench.jobs()) == ["closed", "rejected"]
+    assert [batch.total for batch in bench.server.batches] == [2]
+    found = bench.found(batches, handed, rows(4))
+    assert [text(one) for one in found.values()].count(None) == 2

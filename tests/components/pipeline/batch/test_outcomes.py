@@ -3,11 +3,14 @@
 import pytest
 
 from components.errors import ProviderDown
-from components.llms import XAILLM, GroqLLM, MistralLLM, OpenRouterLLM, TogetherLLM
+from components.llms import XAILLM, GroqLLM, MistralLLM, OpenAILLM, OpenRouterLLM, TogetherLLM
 from components.pipeline.batch import actions
+from components.pipeline.batch.ingest import ANY_NAME
+from components.pipeline.batch.poller import Poller
 from components.pipeline.batch.states import JobState, RequestState
 from components.states import Reason
-from tests.components.pipeline.batch.conftest import Bench, rows, text
+from components.vault import ScriptVault
+from tests.components.pipeline.batch.conftest import KEY, Bench, rows, text
 from tests.servers.batch.openai_batch_server import OpenAIBatchServer
 from tests.servers.batch.provider import Checked
 from tests.servers.batch.store import Flaw
@@ -136,6 +139,25 @@ def test_cancelling_a_job_that_was_not_sent_yet_makes_none(bench):
     found = bench.found(batches, handed, rows(3))
     assert {one.message for one in found.values()} == {"The batch was canceled before it was sent."}
     assert bench.server.batches == []
+
+
+def test_a_job_that_waits_for_a_person_is_collected_once_it_is_canceled(bench, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    bench.server.batch.change(polls_until_done=50, done_when_stopped=2)
+    batches, handed = bench.hand_in(rows(4))
+    batches.advance(handed.sets)
+    bench.server.behavior.keys = {"sk-good"}
+    batches.advance(handed.sets)
+    assert states(bench) == ["blocked"]
+    bench.server.behavior.keys = None
+    actions.cancel(bench.store, bench.jobs()[0], batches.provider)
+    # Nobody asks: whoever looks after jobs does the rest.
+    poller = Poller(bench.store, ScriptVault, clock=bench.clock)
+    for _ in range(5):
+        poller.tick()
+        bench.clock.pass_seconds(400)
+    assert states(bench) == ["closed"]
+    assert bench.store.counts()["ok"] == 2
 
 
 def test_a_cancel_that_fails_is_tried_again(bench):
@@ -315,3 +337,27 @@ def test_every_dialect_brings_each_row_its_own_answer(ledger, clock, dialect, mo
         found = Bench(ledger, server, clock, model, {"model": name}).run(rows(5))
     assert answers(found) == echoes(*rows(5)) | {"row-1": None}
     assert found["row-1"].state is RequestState.FAILED
+
+
+def test_an_answer_that_the_model_stumbles_over_fails_its_own_row_only(ledger, server, clock):
+    class Stumbling(OpenAILLM):
+        def batch_usage(self, path, reply, num_generations):
+            if "row-1" in str(reply):
+                raise TypeError("no number")
+            return super().batch_usage(path, reply, num_generations)
+
+        def _read(self, reply, count):
+            if "row-1" in str(reply):
+                raise AttributeError("no part")
+            return super()._read(reply, count)
+
+    bench = Bench(ledger, server, clock, Stumbling)
+    found = bench.run(rows(3))
+    assert answers(found) == echoes(*rows(3)) | {"row-1": None}
+    assert "could not be read" in found["row-1"].message and "no part" in found["row-1"].message
+    assert states(bench) == ["closed"]
+
+
+@pytest.mark.parametrize("name", ["7" * 20, "b0123456789ab-1-" + "7" * 20])
+def test_a_number_that_is_no_row_of_anybodys_is_no_name(name):
+    assert ANY_NAME.fullmatch(name) is None

@@ -1,17 +1,21 @@
 """A file that the provider refuses as a whole."""
 
 import json
+import time
 
 import pytest
 
+from components.errors import UnknownModel
 from components.llms import MistralLLM
 from components.llms.batch.protocol import LineError
+from components.pipeline.batch.offline import Batches
 from components.pipeline.batch.remedies import Remedy, verdict
 from components.pipeline.batch.states import JobState, RequestState
-from tests.components.pipeline.batch.conftest import Bench, rows, text
+from tests.components.pipeline.batch.conftest import KEY, Bench, rows, text
+from tests.fakes import EchoLLM
 from tests.servers.batch.openai_batch_server import OpenAIBatchServer
 from tests.servers.batch.provider import Checked
-from tests.servers.batch.store import Flaw
+from tests.servers.batch.store import Flaw, StoredFile
 
 
 @pytest.fixture
@@ -96,6 +100,38 @@ def test_a_batch_that_failed_with_results_all_the_same_keeps_these(bench, monkey
     found = bench.run(rows(4))
     assert sorted(str(one.state) for one in found.values()) == ["expired", "expired", "ok", "ok"]
     assert len(bench.server.batches) == 1
+
+
+def test_a_refused_file_with_an_empty_error_file_is_held_when_the_queue_is_full(bench, monkeypatch):
+    """As at Azure, which names an error file for every batch."""
+    provider = bench.server.provider
+    draft = provider.store.draft()
+    draft.write_bytes(b"")
+    provider.store.keep(StoredFile("file-empty", KEY, "errors.jsonl", "batch_output", 0, time.time()), draft)
+    told = provider.batch_object
+
+    def named(batch):
+        data = told(batch)
+        return data | {"error_file_id": "file-empty"} if data["status"] == "failed" else data
+
+    monkeypatch.setattr(provider, "batch_object", named)
+    bench.server.batch.change(failures=["token_limit_exceeded"])
+    found = bench.run(rows(3))
+    assert [text(one) for one in found.values()] == [f"echo: {name}" for name in rows(3)]
+    assert "held" in [event.kind for event in bench.store.events(bench.jobs()[0].key)]
+
+
+def test_a_job_on_this_machine_that_fails_half_way_keeps_the_answers_it_has(ledger, clock):
+    llm = EchoLLM().troubled_by(lambda text, _call: UnknownModel("no such model") if text == "row-9" else None)
+    bench = Bench(ledger, None, clock)
+    batches = Batches(ledger, llm, clock=clock)
+    handed = batches.hand_in(bench.wants(rows(40)), 1, {})
+    bench.until_over(batches, handed, seconds=60)
+    found = bench.found(batches, handed, rows(40))
+    assert len(found) == 40 and found["row-0"].output["generations"] == ["echo: row-0"]
+    assert "no such model" in found["row-39"].message and found["row-39"].state is RequestState.FAILED
+    answered = [name for name, one in found.items() if one.output]
+    assert 5 <= len(answered) < 39 and sum(llm.calls.values()) <= len(answered) + 4
 
 
 def test_a_provider_that_fails_every_time_is_not_asked_for_ever(bench):

@@ -1,8 +1,11 @@
 """A create of which nobody knows whether it landed: found again, adopted once, never paid for twice."""
 
+from dataclasses import replace
+
 import pytest
 
 from components.llms import OpenRouterLLM, TogetherLLM
+from components.llms.batch.protocol import Reconcile
 from components.pipeline.batch import actions
 from components.pipeline.batch.states import JobState, Unsure
 from tests.components.pipeline.batch.conftest import KEY, Bench, rows, text
@@ -235,3 +238,18 @@ def test_files_of_one_set_differ_in_size_where_size_is_all_there_is_to_tell_them
         bench.until_over(batches, handed)
         assert sorted(batch.total for batch in server.batches) == [3, 4, 5]
         all_answered(bench, batches, handed, rows(12))
+
+
+def test_a_canceled_job_of_which_nobody_can_tell_ends_and_says_so(bench):
+    bench.server.batch.change(on_create=["500"])
+    batches, handed = bench.hand_in(rows(3))
+    batches.provider.caps = replace(batches.provider.caps, reconcile=Reconcile.NONE)
+    for _ in range(3):
+        batches.advance(handed.sets)
+        bench.clock.pass_seconds(60)
+    assert bench.jobs()[0].state == JobState.BLOCKED
+    actions.cancel(bench.store, bench.jobs()[0], batches.provider)
+    batches.advance(handed.sets)
+    job = bench.jobs()[0]
+    assert job.state == JobState.CLOSED and "Nobody can tell whether it was made" in job.message
+    assert bench.store.counts()["missing"] == 3 and bench.server.batches == []
