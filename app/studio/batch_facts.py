@@ -14,6 +14,7 @@ from app.studio.progress import moment
 from components.pipeline.batch import BatchStore
 from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import JOB, REQUEST, SET
+from components.pipeline.batch.writing import is_adopted
 from components.pipeline.ledger.cells import RUN
 from components.pipeline.ledger.tables import BatchJob, BatchSet
 
@@ -84,7 +85,8 @@ class JobFacts:
         for job in jobs:
             counts = known.get(job.key) or _added_up(job, fresh.get(job.key, {}))
             found[job.key] = counts
-            if job.state in FINISHED and job.key not in known:
+            # Of adopted jobs, what one had is known only when the last of them is over.
+            if job.state in FINISHED and job.key not in known and not is_adopted(job):
                 with self._lock:
                     self._counted[marks[job.key]] = counts
         return found
@@ -153,7 +155,7 @@ class JobFacts:
             "message": job.message or (LATE_SENTENCE if is_late else ""),
             "needs_person": job.state in WITH_PERSON or is_late,
             "attempt": job.attempt,
-            "n": job.n,
+            "n": sum(counts.values()) if is_adopted(job) else job.n,
             "bytes": job.bytes,
             "counts": counts,
             "progress": _progress(job),
@@ -176,6 +178,11 @@ class JobFacts:
 
 def _added_up(job: BatchJob, found: dict[str, int]) -> dict[str, int]:
     counts = {state: found.get(state, 0) for state in OUTCOMES}
+    if is_adopted(job):
+        # Rows of adopted jobs stand under the first of them until a result says in which they are.
+        counts["inflight"] = 0
+        counts["missing" if job.state in FINISHED else "inflight"] += max(0, job.n - sum(counts.values()))
+        return counts | {"resent": 0}
     return counts | {"resent": max(0, job.n - sum(counts.values()))}
 
 

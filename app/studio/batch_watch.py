@@ -13,6 +13,7 @@ from components.pipeline.batch.poller import TICK_SECONDS, Poller
 from components.pipeline.batch.recovery import tidy_up
 from components.pipeline.batch.states import OPEN_STATES, JobState
 from components.pipeline.batch.store import JOB, SET
+from components.pipeline.batch.submitting import needs_decision
 from components.pipeline.ledger.cells import CELL, EVENT, RUN
 from components.pipeline.ledger.tables import BatchSet
 from components.states import CellState, RunState
@@ -65,7 +66,7 @@ class BatchWatch:
             batch = self._store.set(job.set_key)
             assert batch is not None
             # A job that needs a decision waits for a person, whatever keys there are.
-            if (job.remote_id or job.intent_at is None) and self._opens(batch):
+            if not needs_decision(job) and self._opens(batch):
                 actions.refresh(self._store, job)
         self._nudge.set()
 

@@ -11,8 +11,10 @@ from components.pipeline.batch.planning import Entry, Plan
 from components.pipeline.batch.states import JobState
 
 
-def adopted_plan(provider: BatchProvider, set_key: str, ids: Sequence[str], wants: Sequence[Want]) -> Plan:
+def adopted_plan(provider: BatchProvider, set_key: str, ids: Sequence[str], wants: Sequence[Want], path: str) -> Plan:
     """Jobs for these ids; their results name each row by its number, whichever of the jobs it is in.
+
+    `path` is that of the online call which the requests stand for.
 
     Raises: BatchGone for an id that the provider does not know; ConfigError where they are of other rows.
     """
@@ -24,21 +26,23 @@ def adopted_plan(provider: BatchProvider, set_key: str, ids: Sequence[str], want
             f"The jobs in jobs_ids have {sum(totals):,} requests and there are {rows:,} rows, so these are other rows. "
             "Give the rows that the jobs were made of, or leave jobs_ids out to send these anew."
         )
-    jobs = [_job(remote, set_key) for remote in remotes]
+    # Some providers count nothing, which leaves no doubt where there is but one job.
+    counted = [totals[0] or len(wants)] if len(remotes) == 1 else totals
+    jobs = [_job(remote, set_key, n, path) for remote, n in zip(remotes, counted, strict=True)]
     first = str(jobs[0]["key"])
     entries = [Entry(want.number, 0, want.row, names_of(want)[-1], first) for want in wants]
     return Plan(set_key, jobs, entries)
 
 
-def _job(remote: Remote, set_key: str) -> dict[str, object]:
+def _job(remote: Remote, set_key: str, n: int, path: str) -> dict[str, object]:
     return {
         "key": secrets.token_hex(16),
         "set_key": set_key,
         "state": JobState.RUNNING,
-        "n": remote.counts.get("total", 0),
+        "n": n,
         "remote_id": remote.id,
         "input_file": "",
-        "path": "/chat/completions",
+        "path": path,
         "estimate": None,
         "created_at": time.time(),
         "submitted_at": remote.created_at or time.time(),

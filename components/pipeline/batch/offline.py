@@ -92,12 +92,17 @@ class Batches:
         reuses: bool,
         allow: Callable[[float | None], None],
     ) -> HandedIn:
+        looked_for = ""
         while True:
             handed, fresh = find(self.store, wants, run_id=run_id, step=step, reuses=reuses)
             if not fresh:
                 return handed
-            key = self._new_key(fresh, "" if reuses else str(run_id))
-            plan = self._adopt(key, fresh) or self._plan(key, fresh, count, kwargs)
+            key, number = self._new_key(fresh, "" if reuses else str(run_id))
+            if number and key != looked_for:
+                # The set before it may have been made since these rows were looked for.
+                looked_for = key
+                continue
+            plan = self._adopt(key, fresh, count, kwargs) or self._plan(key, fresh, count, kwargs)
             try:
                 allow(plan.estimate)
                 self.machine.reached("files_written")
@@ -167,12 +172,14 @@ class Batches:
         for part, (path, body) in enumerate(parts):
             yield Request(idx, path, body, part, want.row, name, tokens=read, cost=cost)
 
-    def _adopt(self, key: str, wants: Sequence[Want]) -> Plan | None:
+    def _adopt(self, key: str, wants: Sequence[Want], count: int, kwargs: Mapping[str, Any]) -> Plan | None:
         """A plan that consists of the jobs in `jobs_ids`, where these are not in the ledger yet."""
         ids = self.llm.jobs_ids
         if not ids or any(id in self.store.remote_ids() for id in ids):
             return None
-        return adopted_plan(self.provider, key, ids, wants)
+        made = (one for want in wants for one in self._requests(0, want, count, kwargs, None))
+        path = next((one.path for one in made if isinstance(one, Request)), "")
+        return adopted_plan(self.provider, key, ids, wants, path)
 
     def _set(self, plan: Plan, count: int, run_id: str | None, step: str) -> dict[str, Any]:
         return {
@@ -189,15 +196,15 @@ class Batches:
             "created_at": self._clock(),
         }
 
-    def _new_key(self, wants: Sequence[Want], scope: str) -> str:
-        """A key that two processes with the same rows agree on, so that only one of them sends these."""
+    def _new_key(self, wants: Sequence[Want], scope: str) -> tuple[str, int]:
+        """A key that two processes with the same rows agree on, so that only one of them sends these; its number."""
         digest = hashlib.blake2b(f"{self.llm.signature()}:{scope}".encode(), digest_size=12)
         for want in wants:
             digest.update(names_of(want)[-1].encode())
         number = 0
         while self.store.set(f"{digest.hexdigest()}-{number}") is not None:
             number += 1
-        return f"{digest.hexdigest()}-{number}"
+        return f"{digest.hexdigest()}-{number}", number
 
 
 def generate_offline(
@@ -255,8 +262,9 @@ def _wants(model: BatchModel, place: str, inputs: Sequence[Any], count: int, kwa
     for idx, item in enumerate(inputs):
         data = _as_bytes([about, item])
         # The same question twice wants two answers.
-        key = hashlib.blake2b(data + b"%d" % seen[data], digest_size=16).hexdigest()
-        seen[data] += 1
+        digest = hashlib.blake2b(data).digest()
+        key = hashlib.blake2b(data + b"%d" % seen[digest], digest_size=16).hexdigest()
+        seen[digest] += 1
         wants.append(Want(str(idx), key, partial(_same, item), idx))
     return wants
 

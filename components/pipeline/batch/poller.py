@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from components import catalog
 from components.embeddings import OpenAIEmbeddings
 from components.errors import ConfigError, StillroomError
+from components.llms.batch.local_job import ID as LOCAL_ID
 from components.llms.batch.protocol import BatchProvider
 from components.llms.llm import LLM
 from components.pipeline.batch.lease import owner_name
@@ -31,6 +32,7 @@ AT_ONCE = 4
 LIST_FROM = 20
 """From this many jobs of one account on, one listing takes the place of a question for each."""
 AFTER_ERROR_SECONDS = 60.0
+UNEXPECTED = "Something went wrong that was not foreseen ({}). It is tried again by itself; the log says more."
 
 
 class Poller:
@@ -78,7 +80,12 @@ class Poller:
         except StillroomError as error:
             # Such as a full disk: none of the job's business, and it may be over in a moment.
             log.error("Batch job %s could not be advanced: %s", job_key[:8], error)
-            self.store.change(job_key, message=str(error), next_poll_at=self._clock() + AFTER_ERROR_SECONDS)
+            self._put_off(job_key, str(error))
+            return False
+        except Exception as error:
+            # Such as a reply of a shape nobody thought of, which is no reason to ask for it at every tick.
+            log.exception("Batch job %s could not be advanced.", job_key[:8])
+            self._put_off(job_key, UNEXPECTED.format(type(error).__name__))
             return False
         if job is None:
             return False
@@ -87,6 +94,9 @@ class Poller:
             if batch is not None:
                 self._on_close(job, batch)
         return True
+
+    def _put_off(self, job_key: str, message: str) -> None:
+        self.store.change(job_key, message=message, next_poll_at=self._clock() + AFTER_ERROR_SECONDS)
 
     def watch(self, stop: threading.Event) -> None:
         """Keep advancing jobs until told to stop."""
@@ -103,7 +113,7 @@ class Poller:
         running: dict[str, list[BatchJob]] = defaultdict(list)
         sets: dict[str, BatchSet] = {}
         for job in jobs:
-            if job.state in (JobState.SUBMITTED, JobState.RUNNING) and job.cancel_requested_at is None:
+            if _is_followed(job):
                 batch = sets.get(job.set_key) or self.store.set(job.set_key)
                 assert batch is not None
                 sets[job.set_key] = batch
@@ -131,3 +141,9 @@ class Poller:
             # Each job is then asked about by itself, which says what is wrong.
             return set()
         return set(busy)
+
+
+def _is_followed(job: BatchJob) -> bool:
+    """Whether a list says all there is to know of a job; one on this machine is worked on by being asked about."""
+    is_out = job.state in (JobState.SUBMITTED, JobState.RUNNING) and job.cancel_requested_at is None
+    return is_out and not LOCAL_ID.fullmatch(job.remote_id or "")

@@ -45,6 +45,11 @@ class Journaled:
         return bool(self.facts.get("remote_id")) or self.facts.get("intent_at") is not None
 
     @property
+    def has_rows(self) -> bool:
+        """Whether any request may be in it; which are in one of several adopted jobs is told by their results alone."""
+        return bool(self.rows) or not self.facts.get("input_file")
+
+    @property
     def is_over(self) -> bool:
         """Whether it ended without ever being at the provider."""
         return not self.was_sent and self.state in (JobState.CLOSED, JobState.REJECTED)
@@ -59,7 +64,7 @@ def recover(store: BatchStore, journal: Path, _open_provider: object = None) -> 
     jobs = _read(journal)
     lost = {key: job for key, job in jobs.items() if key not in known}
     without = [job for job in lost.values() if not job.was_sent and not job.is_over and not _file(store, job).exists()]
-    back = [job for job in lost.values() if job.rows and not job.is_over and job not in without]
+    back = [job for job in lost.values() if job.has_rows and not job.is_over and job not in without]
     by_set: dict[str, list[Journaled]] = {}
     for job in back:
         by_set.setdefault(job.facts["set"]["key"], []).append(job)
@@ -68,32 +73,45 @@ def recover(store: BatchStore, journal: Path, _open_provider: object = None) -> 
         plan = _plan(store, set_key, mine)
         # A set that lives on in the database is not touched: its jobs are known, or were given up.
         made += len(mine) if store.plan({**mine[0].facts["set"], "run_id": None, "state": "open"}, plan) else 0
+    # Of these nothing is left to bring back, so that nobody is asked to do it again.
+    for job in lost.values():
+        if job not in back:
+            store.journal.append(DROPPED, key=job.key)
     return Recovered(made, len(jobs) - len(lost), len(without))
 
 
 def tidy_up(store: BatchStore) -> None:
     """Remove input files that no job has, as a crash may leave them."""
-    if store.journal.path.exists():
-        remove_orphans(store.folder, [*_read(store.journal.path), *(job.key for job in store.jobs())])
+    if not store.journal.path.exists():
+        return
+    known = {job.key for job in store.jobs()}
+    for entry in read_journal(store.journal.path):
+        if entry["kind"] == "planned":
+            known.add(entry["key"])
+        elif entry["kind"] == DROPPED:
+            known.discard(str(entry.get("key")))
+    remove_orphans(store.folder, known)
 
 
 def _read(journal: Path) -> dict[str, Journaled]:
     """Every job of a journal, with the rows that no later job took over."""
     jobs: dict[str, Journaled] = {}
-    owner: dict[Name, str] = {}
     for entry in read_journal(journal):
         key = entry.get("key")
         if entry["kind"] == "planned":
-            job = jobs[entry["key"]] = Journaled(entry["key"], entry)
-            for name, about in _rows(entry):
-                _disown(jobs, owner.get(name), name)
-                owner[name] = job.key
-                job.rows[name] = about
+            jobs.pop(entry["key"], None)
+            jobs[entry["key"]] = Journaled(entry["key"], entry, rows=dict(_rows(entry)))
         elif entry["kind"] == DROPPED:
             jobs.pop(str(key), None)
         elif key in jobs:
             jobs[key].state = entry["kind"]
             jobs[key].facts |= {name: entry[name] for name in KEPT if name in entry}
+    # Only now is it known which plans were carried out, so that rows went to their jobs.
+    owner: dict[Name, str] = {}
+    for job in jobs.values():
+        for name in job.rows:
+            _disown(jobs, owner.get(name), name)
+            owner[name] = job.key
     return jobs
 
 

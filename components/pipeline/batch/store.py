@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from components.errors import RunConflict
 from components.pipeline.batch import writing
 from components.pipeline.batch.journal import Journal
-from components.pipeline.batch.lease import LEASE_SECONDS
+from components.pipeline.batch.lease import LEASE_SECONDS, LeaseLost
 from components.pipeline.batch.planning import Plan
 from components.pipeline.batch.reading import JOB, PAGE, REQUEST, SET, BatchReader
 from components.pipeline.batch.states import JobState
@@ -107,7 +107,14 @@ class BatchStore(BatchReader):
             if state is not None or note:
                 writing.note(connection, job_key, str(state or "note"), note)
 
-        self.ledger.database.write(write)
+        try:
+            self.ledger.database.write(write)
+        except LeaseLost:
+            # The journal has it already; what holds is what the new holder wrote.
+            if state is not None:
+                job = self.job(job_key)
+                self.journal.append(job.state, key=job_key, **{name: getattr(job, name) for name in JOURNALED})
+            raise
 
     def note(self, job_key: str, kind: str, message: str) -> None:
         """Add to the timeline of a job."""

@@ -12,7 +12,7 @@ from components.pipeline.batch.reading import JOB, JOB_EVENT, REQUEST, SET
 from components.pipeline.batch.states import OPEN_STATES, JobState, RequestState
 from components.pipeline.ledger.cells import EVENT, RUN, STEP
 from components.pipeline.ledger.tables import BatchJob, BatchRequest
-from components.states import RunState
+from components.states import LIVE_STATES
 
 LONGEST_MESSAGE = 2000
 LONGEST_CODE = 200
@@ -77,19 +77,28 @@ def close(connection: Connection, job: BatchJob, closing: Closing, owner: str) -
             .where(mine, REQUEST.c.state == RequestState.INFLIGHT)
             .values(state=closing.left_over, message=closing.message, is_retryable=closing.is_retryable)
         )
+    if is_last and is_adopted(job):
+        _count_anew(connection, job)
     if is_last:
         connection.execute(update(SET).where(SET.c.key == job.set_key).values(state="closed"))
     _wake_held(connection, job)
     _tell_runs(connection, job, closing)
 
 
+def _count_anew(connection: Connection, job: BatchJob) -> None:
+    """How many requests each adopted job of a set had: those whose results it brought; the first has the rest."""
+    brought = select(func.count()).where(REQUEST.c.job_key == JOB.c.key).scalar_subquery()
+    connection.execute(update(JOB).where(JOB.c.set_key == job.set_key, JOB.c.input_file == "").values(n=brought))
+
+
 def _tell_runs(connection: Connection, job: BatchJob, closing: Closing) -> None:
-    """Note it on the timeline of every run that waits for this job: its own, and those that ask the same."""
+    """Note it on the timeline of every run that waits for this job: its own, and those that ask the same.
+
+    One at work may have looked at this job before, and is about to wait for it.
+    """
     run_id, step = connection.execute(select(SET.c.run_id, SET.c.step).where(SET.c.key == job.set_key)).one()
-    if run_id is None:
-        return
     same_step = select(STEP.c.run_id).where(STEP.c.step == step)
-    waits = and_(RUN.c.state == RunState.WAITING_BATCH, RUN.c.id.in_(same_step))
+    waits = and_(RUN.c.state.in_(LIVE_STATES), RUN.c.id.in_(same_step))
     news = f"Job {job.key[:8]}: {closing.state}"
     for waiting in connection.execute(select(RUN.c.id).where(or_(RUN.c.id == run_id, waits))).scalars().all():
         connection.execute(insert(EVENT).values(run_id=waiting, at=time.time(), kind="batch", message=news))

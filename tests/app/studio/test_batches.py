@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 
+import httpx
 import pytest
 
 from app.settings import Settings
@@ -300,6 +301,58 @@ def test_a_job_waits_for_its_key_and_goes_on_when_that_is_entered_again(studio, 
     assert finished(studio, work, run_id) is RunState.DONE
 
 
+def test_a_job_of_unknown_outcome_is_looked_for_once_its_key_is_entered_again(studio, work, provider):
+    provider.behavior.keys = ["sk-right"]
+    info = studio.connections.add("custom", "sk-right", name="mine", base_url=provider.base_url)
+    provider.batch.change(on_create=["land_500"])
+    llm = batch_model(provider, connection="mine")
+    del llm["base_url"]
+    run_id, key = submitted(studio, work, asking(["row-1", "row-2"], llm=llm))
+    assert only(studio, run_id)["state"] == "creating"
+    studio.connections.remove(info.id)
+    assert studio.batches.collect(key)["state"] == "blocked"
+    studio.connections.add("custom", "sk-right", name="mine", base_url=provider.base_url)
+    assert only(studio, run_id)["state"] == "creating"
+    assert finished(studio, work, run_id) is RunState.DONE
+    assert len(provider.batches) == 1
+
+
+def test_jobs_that_something_else_made_count_their_own_rows_and_no_others(studio, work, provider):
+    provider.batch.change(polls_until_done=4)
+    ids = jobs_of_somebody_else(provider, ["row-0", "row-1", "row-2"], ["row-3", "row-4"])
+    run_id = studio.runs.start(asking([f"row-{n}" for n in range(5)], llm=batch_model(provider, jobs_ids=ids)))
+    work(run_id)
+    for _ in range(10):
+        jobs = sorted(studio.batches.list(run_id=run_id), key=lambda job: -job["n"])
+        assert all(adds_up(job) and job["counts"]["resent"] == 0 for job in jobs)
+        assert [job["n"] for job in jobs] == [3, 2]
+        waiting = [job for job in jobs if "collect" in job["can"]]
+        if not waiting:
+            break
+        studio.batches.collect(waiting[0]["key"])
+    assert [job["counts"]["ok"] for job in jobs] == [3, 2]
+    assert len(provider.batches) == 2
+
+
+def jobs_of_somebody_else(provider, *parts):
+    """Batches whose requests are named by row numbers; returns their ids."""
+    ids, number = [], 0
+    with httpx.Client(base_url=provider.base_url) as http:
+        for texts in parts:
+            lines = []
+            for text in texts:
+                body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
+                line = {"custom_id": str(number), "method": "POST", "url": "/v1/chat/completions", "body": body}
+                lines.append(json.dumps(line))
+                number += 1
+            file = {"file": ("in.jsonl", "\n".join(lines).encode())}
+            uploaded = http.post("/files", data={"purpose": "batch"}, files=file).json()["id"]
+            wanted = {"input_file_id": uploaded, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+            ids.append(http.post("/batches", json=wanted).json()["id"])
+            http.get(f"/batches/{ids[-1]}")
+    return ids
+
+
 # After the database was lost
 
 
@@ -322,6 +375,22 @@ def test_a_lost_job_is_listed_first_and_recovered_with_one_click(studio, work, p
                 fresh.batches.collect(job["key"])
         assert fresh.batches.get(job["key"])["counts"]["ok"] == 10
         assert len(provider.batches) == 1
+    finally:
+        fresh.ledger.close()
+
+
+def test_a_lost_job_of_which_nothing_is_left_is_listed_no_more_after_a_recovery(studio, work, provider, tmp_path):
+    provider.batch.change(rows={"*": ["429"]})
+    run_id, _ = submitted(studio, work, overnight(provider, 3))
+    collected(studio, run_id)
+    assert [job["counts"]["ok"] for job in studio.batches.list(run_id=run_id)] == [3, 0]
+    fresh = Studio(Settings(home=tmp_path / "after"), Ledger(f"sqlite:///{tmp_path / 'after' / 'stillroom.db'}"))
+    try:
+        folder = fresh.batches.store.folder
+        (folder / "journal.jsonl").write_bytes((studio.batches.store.folder / "journal.jsonl").read_bytes())
+        assert [job["state"] for job in fresh.batches.list()] == ["orphaned"] * 2
+        assert fresh.batches.recover().jobs == 1
+        assert [job["state"] for job in fresh.batches.list()] == ["running"]
     finally:
         fresh.ledger.close()
 

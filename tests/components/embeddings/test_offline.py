@@ -159,6 +159,7 @@ def test_jobs_that_exist_already_are_adopted_by_their_ids(server, tmp_path, monk
     embeddings = model(server, jobs_ids=(made,), offline_batch_generation_block_until_done=1)
     assert embeddings.encode(texts(3)) == expected(texts(3))
     assert embeddings.jobs_ids == (made,) and len(server.batches) == 1
+    assert [job.path for job in BatchStore(shared_ledger()).jobs()] == ["/embeddings"]
 
 
 @pytest.mark.parametrize("provider", ["openai", "mistral", "openrouter"])

@@ -16,7 +16,9 @@ from components.errors import (
     OfflineBatchNotFinished,
 )
 from components.llms import OpenAILLM
+from components.pipeline.batch.actions import recover
 from components.pipeline.batch.store import BatchStore
+from components.pipeline.ledger import Ledger
 from components.steps.tasks import TextGeneration
 from tests.servers.batch.sample_input import chat_body
 from tests.servers.process import ROOT
@@ -205,6 +207,27 @@ def test_jobs_of_the_older_library_are_taken_over_by_their_ids(server, ledger):
     store = BatchStore(ledger)
     assert {job.state for job in store.jobs()} == {"closed"}
     assert sum(job.cost_known for job in store.jobs()) == 2
+    assert {job.path for job in store.jobs()} == {"/chat/completions"}
+    assert sum(job.n for job in store.jobs()) == 7
+
+
+def test_jobs_that_were_taken_over_are_all_found_again_after_the_database_was_lost(server, ledger):
+    server.batch.change(polls_until_done=9)
+    texts = [f"row-{n}" for n in range(5)]
+    ids = older_jobs(server, *texts, per_job=3)
+    with pytest.raises(OfflineBatchNotFinished):
+        model(server, jobs_ids=ids).generate_outputs(inputs=ask(*texts))
+    folder = BatchStore(ledger).folder
+    ledger.close()
+    for file in folder.parent.glob("stillroom.db*"):
+        file.unlink()
+    fresh = Ledger()
+    store = BatchStore(fresh)
+    assert recover(store, store.journal.path).jobs == 2
+    fresh.close()
+    outputs = model(server, offline_batch_generation_block_until_done=1).generate_outputs(inputs=ask(*texts))
+    assert [output["generations"] for output in outputs] == [[f"echo: {text}"] for text in texts]
+    assert len(server.batches) == 2
 
 
 def test_jobs_of_other_rows_are_not_taken_over(server):

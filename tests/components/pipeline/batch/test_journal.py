@@ -1,13 +1,18 @@
 """The journal outlives the database."""
 
 import json
+import os
 
 import pytest
 
 from components.errors import DataFileError
 from components.pipeline.batch import actions
 from components.pipeline.batch.journal import Journal, read_journal
-from components.pipeline.batch.store import BatchStore
+from components.pipeline.batch.lease import LeaseLost
+from components.pipeline.batch.recovery import tidy_up
+from components.pipeline.batch.resend import plan_again
+from components.pipeline.batch.states import RequestState
+from components.pipeline.batch.store import BatchStore, Closing
 from components.pipeline.ledger.ledger import shared_ledger
 from tests.components.pipeline.batch.conftest import Bench, rows, text
 
@@ -158,3 +163,32 @@ def test_a_journal_in_another_folder_can_be_recovered_from(bench, server, clock,
     after = lose_database(bench, server, clock)
     assert actions.recover(BatchStore(after.ledger), copy).jobs == 1
     assert found_again(after, rows(2)) == {name: f"echo: {name}" for name in rows(2)}
+
+
+def test_a_plan_that_was_taken_back_takes_no_rows_from_the_job_that_has_them(bench, server, clock):
+    batches, handed = bench.hand_in(rows(4))
+    batches.advance(handed.sets)
+    job = bench.jobs()[0]
+    closing = (job, Closing(RequestState.MISSING, "Gone."))
+    with pytest.raises(LeaseLost):
+        plan_again(
+            bench.store, batches.provider, job.set_key, bench.store.unsettled(job.key), closing=closing, owner="nobody"
+        )
+    after = lose_database(bench, server, clock)
+    assert actions.recover(after.store, after.store.journal.path).jobs == 1
+    assert found_again(after, rows(4)) == {name: f"echo: {name}" for name in rows(4)}
+    assert len(server.batches) == 1
+
+
+def test_input_files_of_jobs_are_kept_and_those_of_plans_taken_back_are_removed(bench):
+    bench.hand_in(rows(2))
+    key = bench.jobs()[0].key
+    for name in ("kept", "dropped", "orphan"):
+        (bench.store.folder / f"{name}.jsonl").write_text("")
+    bench.store.journal.append("planned", key="kept")
+    bench.store.journal.append("planned", key="dropped")
+    bench.store.journal.append("dropped", key="dropped")
+    for file in bench.store.folder.glob("*.jsonl"):
+        os.utime(file, (0, 0))
+    tidy_up(bench.store)
+    assert {file.stem for file in bench.store.folder.glob("*.jsonl")} == {"journal", "kept", key}

@@ -10,7 +10,7 @@ from components.pipeline import Pipeline
 from components.pipeline.batch import actions, refused_files
 from components.pipeline.batch.poller import Poller
 from components.pipeline.batch.store import BatchStore
-from components.pipeline.ledger import Ledger
+from components.pipeline.ledger import Ledger, shared_ledger
 from components.pipeline.running import engine_for
 from components.states import RunState
 from components.steps import GroupColumns, LoadDataFromDicts, step
@@ -466,3 +466,30 @@ def test_after_the_database_is_lost_a_new_run_finds_its_answers(server, ledger):
     distiset = one_step(server, data(4)).run()
     assert distiset.state == "done" and answers(distiset) == [f"echo: row-{n}" for n in range(4)]
     assert len(server.batches) == 1
+
+
+def test_a_run_that_waits_for_a_rebuilt_job_is_told_when_it_is_back(server, ledger):
+    server.batch.change(polls_until_done=3)
+    one_step(server, data(4)).run()
+    folder = BatchStore(ledger).folder
+    ledger.close()
+    for file in folder.parent.glob("stillroom.db*"):
+        file.unlink()
+    fresh = shared_ledger()
+    store = BatchStore(fresh)
+    actions.recover(store, store.journal.path)
+    waiting = one_step(server, data(4)).run()
+    assert waiting.state == "waiting_batch" and len(server.batches) == 1
+    collect(fresh, server)
+    assert [event.kind for event in fresh.events(waiting.run_id)].count("batch") == 1
+
+
+def test_a_run_still_at_work_is_told_of_a_job_that_it_shares_with_another(server, ledger):
+    server.batch.change(polls_until_done=3)
+    first = one_step(server, data(3)).run()
+    second = one_step(server, data(3), name="two").run()
+    assert second.state == "waiting_batch" and second.run_id != first.run_id and len(server.batches) == 1
+    # Its other branches may be at work for long after it looked at the job.
+    ledger.set_state(second.run_id, RunState.RUNNING)
+    collect(ledger, server)
+    assert [event.kind for event in ledger.events(second.run_id)].count("batch") == 1

@@ -10,9 +10,12 @@ from collections import Counter
 import pytest
 
 from components.errors import RunConflict
+from components.llms import RehearsalLLM
 from components.pipeline.batch import actions
+from components.pipeline.batch.journal import read_journal
 from components.pipeline.batch.lease import LeaseLost, held, owner_name
 from components.pipeline.batch.machine import Machine
+from components.pipeline.batch.offline import Batches
 from components.pipeline.batch.poller import Poller
 from components.pipeline.batch.resend import plan_again
 from components.pipeline.batch.states import JobState, RequestState
@@ -82,6 +85,9 @@ def test_whoever_lost_a_job_changes_nothing_in_it(bench):
     job = bench.store.job(key)
     assert (job.state, job.input_ref) == (JobState.PLANNED, None)
     assert bench.store.counts()["inflight"] == 2
+    # Nor is what it had to say the journal's last word.
+    last = list(read_journal(bench.store.journal.path))
+    assert [entry["input_ref"] for entry in last if "input_ref" in entry] == ["file-x", None]
     del batches
 
 
@@ -137,6 +143,23 @@ def test_two_processes_that_hand_in_the_same_rows_send_them_once(bench):
     bench.until_over(first, handed)
     assert len(bench.server.batches) == 1 and len(bench.jobs()) == 1
     assert len(bench.found(first, handed, rows(3))) == 3
+
+
+def test_a_process_that_looked_before_another_handed_the_same_rows_in_sends_nothing(bench):
+    other = bench.batches()
+
+    class Slow(Batches):
+        """Has looked for its rows, and finds its plan's name taken."""
+
+        def _new_key(self, wants, scope):
+            other.hand_in(bench.wants(rows(3)), 1, {})
+            return super()._new_key(wants, scope)
+
+    slow = Slow(bench.ledger, bench.llm(), clock=bench.clock)
+    handed = slow.hand_in(bench.wants(rows(3)), 1, {})
+    bench.until_over(slow, handed)
+    assert len(bench.server.batches) == 1 and len(bench.jobs()) == 1
+    assert [bench.server.paid(name) for name in rows(3)] == [1] * 3
 
 
 def test_the_same_rows_are_not_sent_again_twice(bench):
@@ -292,3 +315,34 @@ def test_no_more_than_four_calls_are_out_at_once(bench, monkeypatch):
     Poller(bench.store, ScriptVault, clock=bench.clock).tick()
     assert bench.server.journal.max_in_flight <= 4
     assert len(bench.server.batches) == 12
+
+
+def test_however_many_jobs_are_on_this_machine_each_is_worked_on(bench):
+    """A list says how they stand, and gets none of them done."""
+    batches = Batches(bench.ledger, RehearsalLLM(use_offline_batch_generation=True), clock=bench.clock)
+    for name in rows(25):
+        batches.hand_in(bench.wants([name]), 1, {})
+    poller = Poller(bench.store, ScriptVault, clock=bench.clock)
+    for _ in range(6):
+        poller.tick()
+        bench.clock.pass_seconds(60)
+    assert {job.state for job in bench.jobs()} == {"closed"} and len(bench.jobs()) == 25
+
+
+def test_a_job_with_which_something_unforeseen_happens_rests_and_holds_up_no_other(bench, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    bench.max_requests = 1
+    bench.hand_in(rows(3))
+    odd = bench.jobs()[1].key
+
+    class Stumbling(Machine):
+        def advance(self, job_key):
+            if job_key == odd:
+                raise AttributeError("'list' object has no attribute 'get'")
+            return super().advance(job_key)
+
+    poller = Poller(bench.store, ScriptVault, make_machine=Stumbling, clock=bench.clock)
+    assert poller.tick() == 2 and len(bench.server.batches) == 2
+    job = bench.store.job(odd)
+    assert "AttributeError" in job.message and "tried again" in job.message
+    assert job.next_poll_at > bench.clock.now and poller.tick() == 0
