@@ -27,7 +27,8 @@ def has_room(hand: InHand) -> bool:
         return False
     if queue.taken and queue.taken + job.tokens > queue.limit:
         message = "The provider's queue has no room for it yet. It is sent when an earlier job ends."
-        hand.change(JobState.HELD, message, message=message, next_poll_at=hand.clock() + HOLD_CEILING)
+        later = hand.clock() + HOLD_CEILING
+        hand.change(JobState.HELD, message, message=message, next_poll_at=later, poll_errors=0)
         return False
     return True
 
@@ -44,4 +45,4 @@ def hold(hand: InHand, said: str) -> None:
     fits_never = limit is not None and job.tokens > limit and job.n > 1
     wait = 0.0 if fits_never else min(HOLD_FIRST * 2.0**tries, HOLD_CEILING)
     message = "The provider's queue is full. It is tried again by itself."
-    hand.restart(JobState.HELD, message, intent_at=None, next_poll_at=hand.clock() + wait)
+    hand.restart(JobState.HELD, message, intent_at=None, next_poll_at=hand.clock() + wait, poll_errors=0)

@@ -105,11 +105,11 @@ def _tell_runs(connection: Connection, job: BatchJob, closing: Closing) -> None:
 
 
 def _wake_held(connection: Connection, job: BatchJob) -> None:
-    """There is room in the queue again, so whoever waits for it may try."""
+    """There is room in the queue again, so whoever waits for it may try; not who was told how long to wait."""
     mine = select(SET.c.account, SET.c.model).where(SET.c.key == job.set_key)
     account, model = connection.execute(mine).one()
     same = select(SET.c.key).where(SET.c.account == account, SET.c.model == model)
-    held = (JOB.c.state == JobState.HELD, JOB.c.set_key.in_(same))
+    held = (JOB.c.state == JobState.HELD, JOB.c.set_key.in_(same), JOB.c.poll_errors == 0)
     connection.execute(update(JOB).where(*held).values(next_poll_at=0.0))
 
 

@@ -156,3 +156,17 @@ def test_a_shard_holds_no_more_tokens_than_it_may(bench):
     jobs = bench.jobs()
     assert len(jobs) > 2 and all(job.tokens <= 40 for job in jobs)
     assert sum(job.n for job in jobs) == 12
+
+
+def test_a_job_that_was_told_how_long_to_wait_is_not_sent_sooner_when_another_ends(bench):
+    bench.max_requests = 2
+    bench.server.batch.change(on_create=[None, "429"], trouble_retry_after_s=900.0, polls_until_done=2)
+    batches, handed = bench.hand_in(rows(4))
+    for _ in range(5):
+        batches.advance(handed.sets)
+        bench.clock.pass_seconds(100)
+    assert [job.state for job in bench.jobs()] == ["closed", "held"]
+    assert len(bench.server.calls("POST", "/v1/batches")) == 2
+    bench.clock.pass_seconds(500)
+    bench.until_over(batches, handed)
+    assert all(text(one) for one in bench.found(batches, handed, rows(4)).values())
