@@ -51,6 +51,8 @@ class Database:
     def submit(self, write: Callable[[Connection], T]) -> "Future[T]":
         """Have a write done with the next commit; the future is ready once it is on disk."""
         future: Future[T] = Future()
+        # From here on nobody can cancel it: a write is done even when the one who asked for it is gone.
+        future.set_running_or_notify_cancel()
         with self._start:
             if self._is_closed:
                 raise LedgerError("The ledger was closed.")

@@ -146,3 +146,17 @@ def test_many_threads_may_write_at_once(tmp_path):
     ledger.close()
     with pytest.raises(LedgerError, match="closed"):
         ledger.note(run_id, "late")
+
+
+def test_a_write_that_somebody_no_longer_waits_for_does_not_end_the_writer(tmp_path):
+    database = Database(url(tmp_path / "a.db"))
+    may_go = threading.Event()
+    first = database.submit(lambda _connection: may_go.wait(20))
+    given_up = database.submit(lambda connection: connection.exec_driver_sql("CREATE TABLE t (x)") and None)
+    given_up.cancel()
+    may_go.set()
+    assert first.result(20)
+    assert database.submit(lambda _connection: "written").result(20) == "written"
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 0
+    database.close()
