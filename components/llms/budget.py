@@ -12,6 +12,8 @@ class Budget:
         self.cap = cap
         self.spent = spent
         self.reserved = 0.0
+        self.promised = 0.0
+        """What batch jobs that are out may cost."""
         self._out = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -28,19 +30,27 @@ class Budget:
 
     def reserve(self, amount: float) -> None:
         """Set an amount aside. Raises: CapReached when it does not fit."""
+        self.check(amount)
+        self.reserved += amount
+        self._out += 1
+
+    def check(self, amount: float) -> None:
+        """Raises: CapReached when an amount does not fit."""
         if self.cap is not None and self._taken() + amount > self.cap:
             raise CapReached(
                 f"The spending cap of ${self.cap:,.2f} would be passed: ${self.spent:,.4f} is spent. "
                 "Raise the cap to go on."
             )
-        self.reserved += amount
-        self._out += 1
 
     def settle(self, reserved: float, actual: float) -> None:
         """Give back what was set aside and book what was spent."""
         self._out -= 1
         # What rounding left over would otherwise look like a call that never comes back.
         self.reserved = self.reserved - reserved if self._out else 0.0
+        self.book(actual)
+
+    def book(self, actual: float) -> None:
+        """Book what was spent, and let those try again who wait for what was set aside."""
         self.spent += actual
         waiting, self._waiting = self._waiting, []
         for turn in waiting:
@@ -48,4 +58,4 @@ class Budget:
                 turn.set_result(None)
 
     def _taken(self) -> float:
-        return self.spent + self.reserved
+        return self.spent + self.reserved + self.promised

@@ -120,7 +120,7 @@ class BatchNode(RowNode):
             with self.engine.paying():
                 kept = await asyncio.gather(*(self._keep(item, key, outcome) for item, key, outcome in chunk))
             for (item, _, _), outcome in zip(chunk, kept, strict=True):
-                self.engine.gate.budget.settle(0.0, outcome.meter.cost)
+                self.engine.gate.budget.book(outcome.meter.cost)
                 del handed.places[item.row], self._waiting[item.row]
                 await self._pass_on(item, outcome)
 
@@ -161,14 +161,12 @@ class BatchNode(RowNode):
 
     def _allow(self, cost: float | None) -> None:
         """Raises: CapReached when new requests could pass the spending cap."""
-        budget = self.engine.gate.budget
-        budget.reserve(cost or 0.0)
-        budget.settle(cost or 0.0, 0.0)
+        self.engine.gate.budget.check(cost or 0.0)
 
     async def _reserve(self) -> None:
         """Set aside what the jobs that are out may cost."""
         amount = await self.engine.backend.in_thread(self._store.open_estimate, self.engine.run_id, self.name)
-        self.engine.gate.budget.reserved += amount - self._reserved
+        self.engine.gate.budget.promised += amount - self._reserved
         self._reserved = amount
 
     @property
