@@ -19,6 +19,9 @@ from components.llms.window import Halted, Window
 
 __all__ = ["Gate", "Halted", "RetryPolicy", "current_gate", "through"]
 
+MOST_TOKENS = 10**12
+"""More than any call reads or writes; a server that counts more has miscounted."""
+
 Output = TypeVar("Output", bound=Counted)
 
 
@@ -61,7 +64,8 @@ class RetryPolicy:
         """Seconds to wait after a failed try; `tries` counts from 1."""
         doubled = 2.0 ** min(tries - 1, 60)
         if isinstance(error, RateLimited):
-            if error.retry_after is not None:
+            # A wait of no time, as from a date on a clock that is behind ours, would be a call after call.
+            if error.retry_after:
                 return min(error.retry_after, self.retry_after_ceiling) * (1 + 0.3 * random.random())
             top = min(self.rate_base * doubled, self.rate_ceiling)
             return top * (0.5 + 0.5 * random.random())
@@ -234,7 +238,8 @@ class _Patience:
 def _count(counted: Mapping[str, Any] | None, price: Price | None, meter: Meter, most: float) -> float:
     """Book what a call used; one whose tokens nobody counted is taken to have cost the most it could."""
     counted = counted or {}
-    read, written = sum(counted.get("input_tokens") or ()), sum(counted.get("output_tokens") or ())
+    read = min(sum(counted.get("input_tokens") or ()), MOST_TOKENS)
+    written = min(sum(counted.get("output_tokens") or ()), MOST_TOKENS)
     meter.input_tokens += read
     meter.output_tokens += written
     if price is None:

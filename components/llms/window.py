@@ -41,6 +41,7 @@ class Window:
         self._breaker_pause = BREAKER_PAUSE
         self._is_probing = False
         self._probe_is_out = False
+        self._is_halted = False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -59,6 +60,8 @@ class Window:
         if self.is_free:
             self._admit()
             return
+        if self._is_halted:
+            raise Halted
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         self._wake_after_pause()
@@ -72,7 +75,8 @@ class Window:
             raise
 
     def halt(self) -> None:
-        """Send everybody who waits for a place away with Halted."""
+        """Send everybody who waits for a place away with Halted, and whoever would have to wait from now on."""
+        self._is_halted = True
         waiting, self._waiting = self._waiting, deque()
         for place in waiting:
             if not place.done():

@@ -18,7 +18,7 @@ from components.errors import (
     UnknownModel,
 )
 from components.llms.budget import Budget
-from components.llms.gate import Gate, Halted, RetryPolicy, current_gate, through
+from components.llms.gate import MOST_TOKENS, Gate, Halted, RetryPolicy, current_gate, through
 from components.llms.llm import AsyncLLM
 from components.llms.meter import metered
 from components.llms.pricing import Price
@@ -134,6 +134,18 @@ def test_retry_after_is_obeyed_with_up_to_a_third_on_top_and_no_longer_than_its_
     for _ in range(50):
         assert 7 <= policy.pause(RateLimited("429", retry_after=7), 1) <= 7 * 1.3
         assert 120 <= policy.pause(RateLimited("429", retry_after=3_600), 1) <= 120 * 1.3
+
+
+def test_a_retry_after_of_no_time_or_of_a_date_in_the_past_is_no_leave_to_ask_again_at_once():
+    policy = RetryPolicy()
+    for tries in range(1, 5):
+        assert policy.pause(RateLimited("429", retry_after=0.0), tries) >= 0.5 * 2 ** (tries - 1)
+
+
+def test_more_tokens_than_can_be_kept_are_counted_as_the_most_that_can():
+    result, meter = run(ScriptedLLM().doing(2**70))
+    assert not isinstance(result, BaseException)
+    assert meter.output_tokens == MOST_TOKENS
 
 
 def test_without_retry_after_the_pause_doubles_and_stays_below_a_minute():

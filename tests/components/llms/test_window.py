@@ -237,6 +237,17 @@ def test_halting_sends_away_those_who_wait(clock):
     assert asyncio.run(scenario()) == 1
 
 
+def test_whoever_would_have_to_wait_after_the_halt_is_sent_away_too(clock):
+    async def scenario():
+        window = Window(ceiling=1, is_fixed=True)
+        window.halt()
+        await window.enter()
+        with pytest.raises(Halted):
+            await asyncio.wait_for(window.enter(), 5)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
 def test_a_call_that_was_cancelled_as_it_got_its_place_gives_it_on(clock, is_cancelled_first):
     async def scenario():
