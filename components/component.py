@@ -5,6 +5,7 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
+from types import CodeType
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 import orjson
@@ -254,17 +255,43 @@ def _kind_of(error: ValidationError) -> type[ConfigError]:
     return type(cause) if isinstance(cause, (TemplateError, UnknownParameter)) else ConfigError
 
 
+SHIPPED = frozenset({"components", "pydantic", "abc", "builtins", "typing"})
+
+
 @cache
 def source_digest(cls: type) -> str:
-    """A hash of a class's own code, for classes that Stillroom does not ship; empty for those it does."""
-    if cls.__module__.partition(".")[0] == "components":
-        return ""
+    """A hash of a class's own code and of what it inherits; empty for classes that Stillroom ships."""
+    own = [part for part in cls.__mro__ if part.__module__.partition(".")[0] not in SHIPPED]
+    text = "".join(_source_of(part) for part in own)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest() if own else ""
+
+
+def _source_of(cls: type) -> str:
     try:
-        text = inspect.getsource(cls)
+        return inspect.getsource(cls)
     except (OSError, TypeError):
-        code = [value.__code__.co_code.hex() for value in vars(cls).values() if inspect.isfunction(value)]
-        text = "".join(code)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        # Classes of a notebook have no source that can be found.
+        return "".join(_described(name, value) for name, value in vars(cls).items())
+
+
+def _described(name: str, value: Any) -> str:
+    if isinstance(value, property):
+        return "".join(_described(name, part) for part in (value.fget, value.fset) if part is not None)
+    function = getattr(value, "__func__", value)
+    if inspect.isfunction(function):
+        return repr(code_parts(function.__code__))
+    return "" if name.startswith("_") or not isinstance(value, (str, int, float, list, tuple, dict)) else repr(value)
+
+
+def code_parts(code: CodeType) -> tuple[Any, ...]:
+    """What a function does, for functions whose source cannot be found; the same in every process."""
+    return code.co_code, code.co_names, tuple(_constant(part) for part in code.co_consts)
+
+
+def _constant(part: Any) -> Any:
+    if isinstance(part, CodeType):
+        return code_parts(part)
+    return sorted(map(repr, part)) if isinstance(part, frozenset) else part
 
 
 def _flatten(annotation: Any) -> Iterator[Any]:

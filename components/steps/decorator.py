@@ -3,12 +3,11 @@
 import hashlib
 import inspect
 from collections.abc import Callable
-from types import CodeType
 from typing import Any, ClassVar, Literal, get_type_hints
 
 from pydantic import create_model
 
-from components.component import RUNTIME
+from components.component import RUNTIME, code_parts
 from components.errors import ConfigError
 from components.steps.step import AnyStep, GeneratorStep, GlobalStep, Step
 from components.steps.typing import GeneratorStepOutput, StepColumns, StepInput, StepOutput
@@ -125,7 +124,7 @@ def function_digest(function: Callable[..., Any]) -> str:
     try:
         text = inspect.getsource(function)
     except (OSError, TypeError):
-        text = repr(_code_parts(function.__code__))
+        text = repr(code_parts(function.__code__))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -147,11 +146,6 @@ def _split_arguments(
     if len(takers) != 1:
         raise ConfigError(f"{name} needs one argument for its rows: annotate it with StepInput.")
     return parameters.pop(takers[0]), parameters
-
-
-def _code_parts(code: CodeType) -> tuple[Any, ...]:
-    constants = tuple(_code_parts(part) if isinstance(part, CodeType) else part for part in code.co_consts)
-    return code.co_code, code.co_names, constants
 
 
 def _lists(yielded: Any) -> StepOutput:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from typing import Any, ClassVar
 
 import pytest
@@ -161,6 +164,44 @@ def test_the_code_of_a_class_of_ones_own_is_part_of_its_identity():
         return namespace["Own"]()
 
     assert make(1).signature() != make("1 + 1 if self else 3").signature()
+
+
+def in_a_notebook(text, name="Own"):
+    namespace: dict[str, Any] = {"Component": Component, "__name__": "notebook"}
+    exec(text, namespace)
+    return namespace[name]().signature()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class Own(Component):\n    def prompt(self):\n        return {0!r}",
+        "class Own(Component):\n    @property\n    def prompt(self):\n        return {0!r}",
+        "class Own(Component):\n    @staticmethod\n    def prompt():\n        return {0!r}",
+        "from typing import ClassVar\nclass Own(Component):\n    prompt: ClassVar[str] = {0!r}",
+        "class Base(Component):\n    def prompt(self):\n        return {0!r}\nclass Own(Base):\n    pass",
+    ],
+)
+def test_other_words_in_a_class_of_a_notebook_make_another_component(text):
+    assert in_a_notebook(text.format("Be kind.")) == in_a_notebook(text.format("Be kind."))
+    assert in_a_notebook(text.format("Be kind.")) != in_a_notebook(text.format("Be curt."))
+
+
+def test_a_class_of_a_notebook_is_the_same_component_in_another_process():
+    text = """
+from components.component import Component
+class Own(Component):
+    def is_word(self, text):
+        return text in {"one", "two", "three", "four", "five"}
+print(Own().signature())
+"""
+    signatures = {
+        subprocess.run(
+            [sys.executable, "-c", text], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(signatures) == 1
 
 
 def test_a_field_that_is_not_there_names_the_closest():
