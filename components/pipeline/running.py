@@ -1,6 +1,7 @@
 """Start a run, go on with one, and hand back what it made."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,10 +46,7 @@ def create_run(ledger: Ledger, graph: Graph, spec: PipelineSpec, options: RunOpt
 
     Raises: ConfigError for a cap that cannot be kept because a price is unknown.
     """
-    if options.cap is not None:
-        check_cap(graph, options.cap)
-    if options.concurrency < 1:
-        raise ConfigError(f"A run needs at least one call in flight, not {options.concurrency}.")
+    check_options(graph, options)
     leaves = set(graph.leaves())
     steps = [
         {"step": name, "component": type(step).__name__, "kind": _kind(step), "is_leaf": name in leaves}
@@ -71,6 +69,16 @@ def create_run(ledger: Ledger, graph: Graph, spec: PipelineSpec, options: RunOpt
         "row_limit": options.row_limit,
     }
     return ledger.create_run(run, steps)
+
+
+def check_options(graph: Graph, options: RunOptions) -> None:
+    """Raises: ConfigError for options that cannot be kept."""
+    if options.cap is not None:
+        check_cap(graph, options.cap)
+    if options.concurrency < 1:
+        raise ConfigError(f"A run needs at least one call in flight, not {options.concurrency}.")
+    if options.row_limit is not None and options.row_limit < 1:
+        raise ConfigError(f"A run needs at least one row, not {options.row_limit}.")
 
 
 def engine_for(
@@ -112,6 +120,7 @@ def run_pipeline(
     if run is None:
         run = ledger.run(create_run(ledger, graph, spec, options))
     else:
+        check_options(graph, options)
         ledger.update_run(run.id, cap=cap, concurrency=concurrency)
         log.info("Going on with run %s, which was interrupted.", run.id)
     engine = Engine(graph, ledger, run.id, keeps_metadata=pipeline.enable_metadata)
@@ -151,7 +160,7 @@ def _interrupted(ledger: Ledger, graph: Graph, spec: PipelineSpec) -> Run | None
 
 def check_cap(graph: Graph, cap: float) -> None:
     """Raises: ConfigError when the cap cannot be kept because a price is unknown."""
-    if cap < 0:
+    if not 0 <= cap < math.inf:
         raise ConfigError(f"A spending cap is an amount in US dollars, not {cap}.")
     for model in models_of(graph):
         if model.price is None:

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from components.errors import ConfigError, MissingColumn, RequestRefused, UnknownParameter
+from components.errors import (
+    ConfigError,
+    CredentialError,
+    MissingColumn,
+    RequestRefused,
+    RunPaused,
+    UnknownParameter,
+)
 from components.pipeline import Pipeline, routing_batch_function, sample_n_steps
 from components.pipeline.ledger import ledger as ledger_module
 from components.steps.building import pipeline_being_built
@@ -168,6 +175,36 @@ def test_rows_are_not_given_to_a_pipeline_with_a_source() -> None:
 def test_rows_without_the_needed_column_are_refused() -> None:
     with pytest.raises(MissingColumn, match=r"needs the column 'instruction'.* It gets: text\."):
         without_source().graph_for({}, [{"text": "x"}])
+
+
+@pytest.mark.parametrize("options", [{"cap": float("nan")}, {"cap": float("inf")}, {"concurrency": 0}])
+def test_a_cap_that_is_no_amount_and_no_calls_at_all_are_refused(home: Path, options: Any) -> None:
+    with pytest.raises(ConfigError, match=r"amount in US dollars|at least one call"):
+        asking().run(use_cache=False, **options)
+
+
+def test_options_are_checked_also_when_an_interrupted_run_is_gone_on_with(home: Path) -> None:
+    class Unpriced(EchoLLM):
+        async def agenerate(self, input: Any, num_generations: int = 1, temperature: float = 1.0) -> Any:
+            raise CredentialError("No.")
+
+    def pipeline() -> Pipeline:
+        with Pipeline(name="interrupted") as made:
+            Numbers(name="rows", count=4) >> Ask(name="ask", llm=Unpriced())
+        return made
+
+    with pytest.raises(RunPaused):
+        pipeline().run()
+    with pytest.raises(ConfigError, match="price of echo is unknown"):
+        pipeline().run(cap=1.0)
+    with pytest.raises(ConfigError, match="at least one call"):
+        pipeline().run(concurrency=0)
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_dry_run_of_no_rows_is_refused(home: Path, size: int) -> None:
+    with pytest.raises(ConfigError, match="at least one row"):
+        asking().dry_run(batch_size=size)
 
 
 def test_parameters_are_set_on_copies_and_coerced() -> None:
