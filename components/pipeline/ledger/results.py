@@ -1,5 +1,6 @@
 """The rows of a run as a person reads them: every row that went in, with what came of it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,14 @@ from sqlalchemy import RowMapping, Select, Text, and_, cast, func, or_, select, 
 from components.errors import ConfigError
 from components.pipeline.ledger.cells import CELL
 from components.pipeline.ledger.ledger import PAGE, Ledger
+from components.pipeline.ledger.names import child
 from components.pipeline.ledger.tables import StepRun
 from components.states import CellState
 from components.steps.typing import Row
 
 SHOWN = ("row", "state", "reason", "message", "model", "cost", "cost_known", "attempts", "is_rehearsal", "is_reused")
 LONGEST_PAGE = 1000
+FINISHED = (CellState.OK, CellState.NEEDS_REVIEW)
 # A row that a step left out on purpose is in no table of results; one that failed is.
 NOT_DROPPED = or_(CELL.c.n_out > 0, CELL.c.output.is_(None))
 
@@ -76,7 +79,11 @@ class Results:
     def columns(self) -> list[str]:
         """Every column of the finished rows, in the order in which they first show."""
         names: dict[str, None] = {}
-        for result in self._found(self._selected(Query()), limit=50, offset=0):
+        rows = self._found(self._selected(Query()), limit=50, offset=0)
+        if rows and not any(row.state in FINISHED for row in rows):
+            # Rows that failed lack the columns that others have.
+            rows += self._found(self._selected(Query(states=(CellState.OK,))), limit=50, offset=0)
+        for result in rows:
             names.update(dict.fromkeys(result.values))
         return list(names)
 
@@ -160,8 +167,10 @@ class Results:
         if query.rows:
             base = base.where(CELL.c.row.in_(list(query.rows)))
         if query.search:
-            texts = (output, cast(CELL.c.prompt, Text), CELL.c.message)
-            base = base.where(or_(*(item.icontains(query.search, autoescape=True) for item in texts)))
+            # Quotes and line ends are written otherwise in JSON.
+            within = json.dumps(query.search, ensure_ascii=False)[1:-1]
+            found = [item.icontains(within, autoescape=True) for item in (output, cast(CELL.c.prompt, Text))]
+            base = base.where(or_(*found, CELL.c.message.icontains(query.search, autoescape=True)))
         order = [CELL.c.row] if position is None else [CELL.c.row, position]
         if query.sort:
             value = self._sort_value(query.sort, made)
@@ -183,9 +192,9 @@ class Results:
     def _results(self, record: RowMapping) -> Iterator[Result]:
         rows = orjson.loads(record["output"]) if record["output"] else []
         shown = {name: record[name] for name in SHOWN}
-        if record["state"] in (CellState.OK, CellState.NEEDS_REVIEW):
+        if record["state"] in FINISHED:
             for index, values in enumerate(rows):
-                name = record["row"] if len(rows) == 1 else f"{record['row']}.{index:04d}"
+                name = child(record["row"], index, len(rows))
                 yield Result(**shown | {"row": name, "values": values})
         else:
             yield Result(**shown, values=self.known_values(record["row"]))
@@ -195,7 +204,7 @@ class Results:
         if "made" in record:
             if record["made"] is None:
                 return Result(**shown, values=self.known_values(record["row"]))
-            name = f"{record['row']}.{int(record['position']):04d}" if record["n_out"] > 1 else record["row"]
+            name = child(record["row"], int(record["position"]), record["n_out"])
             return Result(**shown | {"row": name, "values": orjson.loads(record["made"])})
         rows = orjson.loads(record["output"]) if record["output"] else []
         return Result(**shown, values=rows[0] if rows else self.known_values(record["row"]))

@@ -126,3 +126,24 @@ def test_the_way_to_a_row_ends_at_a_step_that_ordered_all_rows_anew(bench):
     trail = table.trail(table.page(Query()).rows[0].row)
     assert [cell["step"] for cell in trail] == ["turned", "odd"]
     assert all(cell["output"] == [{"instruction": "q1", "n": 1}] for cell in trail)
+
+
+def test_the_columns_are_known_also_when_the_first_rows_failed(bench):
+    llm = EchoLLM().troubled_by(lambda text, _n: RequestRefused("No.") if int(text[1:]) < 60 else None)
+    graph = bench.graph(Numbers(name="rows", count=62), Ask(name="ask", llm=llm))
+    run_id = bench.create(graph)
+    bench.engine(graph, run_id).work()
+    assert "generation" in Results(bench.ledger, run_id, "ask", graph.edges).columns()
+
+
+@pytest.mark.parametrize("search", ['said "stop"', "one\ntwo", "back\\slash", "naïve"])
+def test_search_finds_text_that_json_writes_in_another_way(bench, search):
+    class Quoting(Step):
+        def process(self, inputs):
+            yield [row | {"said": f"well, {search}!" if row["n"] == 2 else "nothing"} for row in inputs]
+
+    graph = bench.graph(Numbers(name="rows", count=4), Quoting(name="quoting"))
+    run_id = bench.create(graph)
+    bench.engine(graph, run_id).work()
+    page = Results(bench.ledger, run_id, "quoting", graph.edges).page(Query(search=search))
+    assert [row.values["n"] for row in page.rows] == [2]
