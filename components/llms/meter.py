@@ -29,6 +29,18 @@ class Meter:
         if not self.in_flight and not self.is_paid:
             self.release()
 
+    @property
+    def used(self) -> dict[str, int | float | bool]:
+        """What it counted, as the ledger keeps it."""
+        return {
+            "tokens_in": self.input_tokens,
+            "tokens_out": self.output_tokens,
+            "cost": self.cost,
+            "cost_known": self.cost_known,
+            "seconds": self.seconds,
+            "attempts": self.attempts,
+        }
+
     def release(self) -> None:
         """Give the place to another cell."""
         if self.slot is not None:
@@ -45,9 +57,9 @@ def current_meter() -> Meter | None:
 
 
 @contextmanager
-def metered() -> Iterator[Meter]:
-    """Count what the calls inside the block use."""
-    meter = Meter()
+def metered(meter: Meter | None = None) -> Iterator[Meter]:
+    """Count what the calls inside the block use, on a meter that is there already or on a new one."""
+    meter = meter or Meter()
     token = _meter.set(meter)
     try:
         yield meter

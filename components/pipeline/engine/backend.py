@@ -5,9 +5,11 @@ import contextvars
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from typing import Any, Protocol, TypeVar
 
 from components.errors import CapReached, ConfigError, ProviderError, ReplyError, StillroomError
+from components.llms.gate import Halted
 from components.llms.meter import metered
 from components.pipeline.engine.outcome import Outcome
 from components.states import CellState, Reason
@@ -20,6 +22,15 @@ log = logging.getLogger("stillroom.engine")
 T = TypeVar("T")
 
 
+class Interrupted(Exception):
+    """Work on several rows was broken off by what concerns the whole run; the rows before that are done."""
+
+    def __init__(self, outcomes: list[Outcome], cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.outcomes = outcomes
+        self.cause = cause
+
+
 class Backend(Protocol):
     """Does the work of a step on rows."""
 
@@ -28,7 +39,10 @@ class Backend(Protocol):
         ...
 
     async def apply(self, step: Step, items: Sequence[Sequence[Row]]) -> list[Outcome]:
-        """Work on several rows, each by itself; an item has one row for each step before this one."""
+        """Work on several rows, each by itself; an item has one row for each step before this one.
+
+        Raises: Interrupted, with what is done, where a provider error pauses the run, the cap is reached or it rests.
+        """
         ...
 
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -67,6 +81,9 @@ class Local:
         return outcome
 
     async def apply(self, step: Step, items: Sequence[Sequence[Row]]) -> list[Outcome]:
+        if not type(step).__module__.startswith("components."):
+            # Other people's code may change a list in place, and the same list may lie before another step.
+            items = [[_own(row) for row in rows] for rows in items]
         if step.takes_batches:
             try:
                 made = await self.in_thread(step.apply, [rows[0] for rows in items])
@@ -87,12 +104,16 @@ class Local:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _one_by_one(self, step: Step, items: Sequence[Sequence[Row]]) -> list[Outcome]:
-        outcomes = []
+        outcomes: list[Outcome] = []
         for rows in items:
             with metered() as meter:
                 try:
                     outcome = Outcome(rows=step.apply(*([row] for row in rows)))
+                except Halted as cause:
+                    raise Interrupted(outcomes, cause) from None
                 except Exception as error:
+                    if concerns_run(error):
+                        raise Interrupted(outcomes, error) from None
                     outcome = failure(error, step)
             outcome.meter = meter
             outcomes.append(outcome)
@@ -105,9 +126,14 @@ class Local:
         return [{name: value for name, value in row.items() if name != METADATA} for row in rows]
 
 
+def concerns_run(error: BaseException) -> bool:
+    """Whether an error says nothing about a row, but that the run cannot go on."""
+    return isinstance(error, CapReached) or (isinstance(error, ProviderError) and error.pauses_run)
+
+
 def failure(error: Exception, step: AnyStep) -> Outcome:
     """An exception as a failed cell; those that concern the whole run are raised on."""
-    if isinstance(error, CapReached) or (isinstance(error, ProviderError) and error.pauses_run):
+    if concerns_run(error):
         raise error
     if isinstance(error, ReplyError):
         return Outcome(state=CellState.FAILED, reason=error.reason, message=str(error))
@@ -118,6 +144,13 @@ def failure(error: Exception, step: AnyStep) -> Outcome:
     log.warning("Step '%s' failed on a row", step.name, exc_info=error)
     message = f"The step had an error: {type(error).__name__}: {error}"
     return Outcome(state=CellState.FAILED, reason=Reason.PROVIDER_ERROR, message=message)
+
+
+def _own(row: Row) -> Row:
+    """A row whose lists and dicts are nobody else's."""
+    if any(isinstance(value, (list, dict, set)) for value in row.values()):
+        return deepcopy(row)
+    return row
 
 
 def _prompt_of(step: Task, row: Row) -> Any:

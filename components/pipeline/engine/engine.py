@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from components.errors import CapReached, ProviderError, RunConflict, StillroomError
+from components.errors import CapReached, LedgerError, ProviderError, RunConflict, StillroomError
 from components.llms.budget import Budget
 from components.llms.gate import Gate, Halted, RetryPolicy, through
 from components.llms.loop import at_home
 from components.pipeline.engine.backend import Local
 from components.pipeline.engine.batch_node import node_for
-from components.pipeline.engine.nodes import Node
+from components.pipeline.engine.nodes import Node, RowNode
 from components.pipeline.engine.recorder import Recorder
 from components.pipeline.engine.routes import Routes
 from components.pipeline.garbage import few_collections
@@ -25,6 +25,7 @@ from components.pipeline.graph import Graph
 from components.pipeline.ledger import Ledger, StepRun
 from components.pipeline.ledger.owner import is_process_alive, process_name
 from components.states import RunState
+from components.steps.step import GlobalStep
 from components.steps.typing import Row
 from components.vault import Vault, lend
 
@@ -60,11 +61,13 @@ class Engine:
         self.row_limit = self.run.row_limit
         self.reuses = self.run.use_cache
         self.step_runs: dict[str, StepRun] = {}
+        self.nodes: dict[str, Node] = {}
         self._vault = vault
         self._policy = policy
         self._keeps_metadata = keeps_metadata
         self._on_start = on_start
         self._halt: tuple[RunState, str] | None = None
+        self._is_hurried = False
         self._fatal = 0
         self._busy = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,8 +114,12 @@ class Engine:
         self._ask_halt(RunState.PAUSED, reason)
 
     def stop(self, reason: str = "Stopped.") -> None:
-        """Finish the calls in flight, for a few seconds at most, then rest."""
+        """Finish the calls in flight, for a few seconds at most, then rest; also while it is about to pause."""
         self._ask_halt(RunState.STOPPED, reason)
+
+    def park(self, reason: str) -> None:
+        """Stop because the process ends; a pause that somebody asked for before stays a pause."""
+        self._ask_halt(RunState.STOPPED, reason, is_parked=True)
 
     def set_cap(self, cap: float | None) -> None:
         """Let the run spend up to another amount from now on."""
@@ -165,11 +172,40 @@ class Engine:
         rows: list[Row] = orjson.loads(cell["output"]) if cell["output"] else []
         return rows
 
-    async def forget_descendants(self, step: str, row: str) -> None:
-        """Remove what later steps made of a row that is made anew."""
-        later = sorted(self.graph.descendants(step))
+    async def forget_descendants(self, step: str, row: str, count: int) -> None:
+        """Remove what later steps made of a row that hands on another number of rows than before.
+
+        Where the number stays, each later step sees by itself which of its rows have changed.
+        """
+        later = self.named_alike(step)
         if later:
-            await self.backend.in_thread(self.ledger.forget_after, self.run_id, later, row)
+            forget = self.ledger.forget_after
+            for name, gone in await self.backend.in_thread(forget, self.run_id, step, row, count, later):
+                self._row_node(name).forget(gone)
+
+    async def forget_from(self, step: str, row: str) -> None:
+        """Remove what later steps made of the rows of a step from a row on."""
+        later = self.named_alike(step)
+        if later:
+            await self.backend.in_thread(self.ledger.forget_from, self.run_id, later, row)
+            for name in later:
+                self._row_node(name).forget_from(row)
+
+    def named_alike(self, step: str) -> list[str]:
+        """The later steps whose rows are named after this step's; one that needs all rows names its own anew."""
+        found: list[str] = []
+        waiting = self.graph.successors(step)
+        while waiting:
+            name = waiting.pop()
+            if name not in found and not isinstance(self.graph.steps[name], GlobalStep):
+                found.append(name)
+                waiting += self.graph.successors(name)
+        return found
+
+    def _row_node(self, name: str) -> RowNode:
+        node = self.nodes[name]
+        assert isinstance(node, RowNode)
+        return node
 
     # The run itself
 
@@ -209,7 +245,7 @@ class Engine:
         )
         self.step_runs = {record.step: record for record in self.ledger.steps(self.run_id)}
         await self.backend.in_thread(self._load)
-        nodes = {name: node_for(self, self.graph.steps[name]) for name in self.graph.order()}
+        self.nodes = nodes = {name: node_for(self, self.graph.steps[name]) for name in self.graph.order()}
         for node in nodes.values():
             await node.prepare()
         self._connect(nodes)
@@ -218,6 +254,14 @@ class Engine:
         halted = asyncio.create_task(self._halted.wait())
         try:
             await self._until_rest(tasks, beat, halted)
+        except (LedgerError, RunConflict):
+            # Nothing more could be kept, or another process keeps it.
+            raise
+        except Exception:
+            # What is out is paid for, whichever step broke.
+            self._set_halt(RunState.PAUSED, "")
+            await self._let_calls_return(beat)
+            raise
         finally:
             for task in (*tasks, beat, halted):
                 task.cancel()
@@ -243,11 +287,23 @@ class Engine:
                 if task is not halted:
                     _raise_unless_halted(task)
         if waiting:
-            self.gate.halt()
-            patience = None if self._halt and self._halt[0] is RunState.PAUSED else GRACE_SECONDS
-            idle = asyncio.create_task(self._idle.wait())
-            await asyncio.wait({idle, beat}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            idle.cancel()
+            await self._let_calls_return(beat)
+
+    async def _let_calls_return(self, beat: "asyncio.Task[None]") -> None:
+        """Let no further call out and wait for those that are, a few seconds only once the run is to stop."""
+        self.gate.halt()
+        idle = asyncio.create_task(self._idle.wait())
+        while not idle.done() and not beat.done():
+            self._halted.clear()
+            more = asyncio.create_task(self._halted.wait())
+            patience = GRACE_SECONDS if self._is_hurried else None
+            await asyncio.wait({idle, beat, more}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            more.cancel()
+            if patience is not None:
+                break
+        idle.cancel()
+        if beat.done():
+            _raise_unless_halted(beat)
 
     def _connect(self, nodes: dict[str, Node]) -> None:
         for name, node in nodes.items():
@@ -259,6 +315,9 @@ class Engine:
                 node.routes = Routes(self.ledger, self.run_id, name, partial(router.route, names), size)
         for node in nodes.values():
             node.inbox.expects = self._expected_at(node, nodes)
+            node.routes_before = {
+                name: routes for name in node.predecessors if (routes := nodes[name].routes) is not None
+            }
 
     def _expected_at(self, node: Node, nodes: dict[str, Node]) -> Callable[[str], list[str]]:
         """Of several branches that a router chose among, a row comes only from the chosen."""
@@ -273,8 +332,9 @@ class Engine:
                     for after in router.successors
                     if after.name == branch or branch in self.graph.descendants(after.name)
                 ]
-                known = router.routes.known(row) if router.routes is not None else entries
-                if entries and not set(entries) & set(known):
+                known = router.routes.known(row) if router.routes is not None else None
+                # Where nobody has chosen yet the row may still come, so it is waited for.
+                if entries and known is not None and not set(entries) & set(known):
                     return False
             return True
 
@@ -291,19 +351,24 @@ class Engine:
             elif command == "stop":
                 self._set_halt(RunState.STOPPED, "Stopped.")
 
-    def _ask_halt(self, state: RunState, reason: str) -> None:
+    def _ask_halt(self, state: RunState, reason: str, *, is_parked: bool = False) -> None:
         with self._lock:
             if self._loop is None:
-                self._halt = self._halt or (state, reason)
+                self._note_halt(state, reason, is_parked)
                 return
             # The loop is closed once the run has come to a rest by itself.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._set_halt, state, reason)
+                self._loop.call_soon_threadsafe(self._set_halt, state, reason, is_parked)
 
-    def _set_halt(self, state: RunState, reason: str) -> None:
-        if self._halt is None:
-            self._halt = (state, reason)
+    def _set_halt(self, state: RunState, reason: str, is_parked: bool = False) -> None:
+        self._note_halt(state, reason, is_parked)
         self._halted.set()
+
+    def _note_halt(self, state: RunState, reason: str, is_parked: bool) -> None:
+        is_stop = state is RunState.STOPPED
+        if self._halt is None or (is_stop and not is_parked and self._halt[0] is not RunState.STOPPED):
+            self._halt = (state, reason)
+        self._is_hurried = self._is_hurried or is_stop
 
     def _rest(self, state: RunState, reason: str) -> None:
         done = state in (RunState.DONE, RunState.DONE_WITH_FAILURES)
@@ -316,7 +381,11 @@ class Engine:
 
     def _unload(self) -> None:
         for step in self.graph.steps.values():
-            step.unload()
+            try:
+                step.unload()
+            except Exception:
+                # The rows are safe by now, and the other steps have something to give back too.
+                log.exception("Step '%s' could not be unloaded.", step.name)
 
 
 def _raise_unless_halted(task: "asyncio.Task[Any]") -> None:

@@ -28,13 +28,3 @@ def cell_key(signature: str, rows: Sequence[Row]) -> str:
         except TypeError:
             digest.update(to_json([inputs], "input"))
     return digest.hexdigest()
-
-
-def row_name(position: int) -> str:
-    """The name of the row at a position of a source."""
-    return f"{position:08d}"
-
-
-def children(row: str, count: int) -> list[str]:
-    """The names of the rows made of a row: its own where there is one, numbered where there are several."""
-    return [row] if count == 1 else [f"{row}.{index:04d}" for index in range(count)]

@@ -3,20 +3,22 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from components.errors import CapReached, ConfigError, ProviderError
 from components.llms.gate import Halted
-from components.pipeline.engine.backend import failure
-from components.pipeline.engine.identity import cell_key, children, row_name, step_signature
+from components.llms.meter import Meter, metered
+from components.pipeline.engine.backend import Interrupted, failure
+from components.pipeline.engine.identity import cell_key, step_signature
 from components.pipeline.engine.inbox import Inbox, Item
 from components.pipeline.engine.outcome import Outcome, as_cell
 from components.pipeline.engine.routes import Routes
 from components.pipeline.engine.standing import Standing
+from components.pipeline.ledger.names import children, row_name
 from components.states import CellState
 from components.steps.step import AnyStep, GeneratorStep, GlobalStep, Step
-from components.steps.tasks.task import Task
+from components.steps.tasks.task import GeneratorTask, Task
 from components.steps.typing import Row
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Node(ABC):
         self.successors: list[Node] = []
         self.inbox = Inbox(self.predecessors, capacity=2 * engine.concurrency)
         self.routes: Routes | None = None
+        self.routes_before: dict[str, Routes] = {}
+        """The choices made after the steps before it."""
         self.signature = ""
         self.waits_for_batch = False
         self.parked_because = ""
@@ -82,6 +86,21 @@ class Node(ABC):
     def _page(self, after: str) -> list[tuple[str, str, list[Row]]]:
         return self.engine.ledger.outputs(self.engine.run_id, self.name, after=after)
 
+    async def rest_for(self, error: BaseException) -> None:
+        """Bring the run to a rest where the error asks for it. Raises: Halted, or the error if it is another."""
+        if isinstance(error, CapReached):
+            await self.engine.reached_cap(error)
+        elif isinstance(error, ProviderError) and error.pauses_run:
+            await self.engine.had_fatal(error)
+        else:
+            raise error
+
+    def book(self, meter: Meter) -> None:
+        """Put what the step used beside its rows on the books."""
+        if meter.attempts:
+            self.engine.ledger.book(self.engine.run_id, self.name, meter.used)
+        meter.release()
+
     async def finish(self) -> None:
         """Say that no more rows will come."""
         for successor in self.successors:
@@ -105,35 +124,50 @@ class SourceNode(Node):
                     f"The data of '{self.name}' changed since this run began. Start a new run to use the new data."
                 )
             ledger.update_step(run_id, self.name, signature=self.signature)
-        if not record.is_complete:
-            await self._make(position)
+        self.position = position
+        self.is_model = isinstance(self.step, GeneratorTask)
+        while not record.is_complete:
+            self.meter = Meter()
+            try:
+                await self._make(position)
+                break
+            except (CapReached, ProviderError) as error:
+                await self.rest_for(error)
+                position = self.position
+            finally:
+                self.book(self.meter)
         await self.finish()
 
     async def _make(self, position: int) -> None:
         limit = self.engine.row_limit
         cells: list[dict[str, Any]] = []
         async for batch, is_last in self._chunks(position, limit):
-            await self.engine.checkpoint()
             cells = [
                 as_cell(self.engine.run_id, self.name, row_name(position + index), "", Outcome(rows=[row]))
                 for index, row in enumerate(batch)
             ]
+            self.book(self.meter)
+            self.meter = Meter()
             if is_last:
                 submit = self.engine.ledger.finish_source(self.engine.run_id, self.name, cells, position + len(batch))
             else:
                 submit = self.engine.ledger.submit_cells(cells)
             await asyncio.wrap_future(submit)
+            await self.engine.checkpoint()
             for index, row in enumerate(batch):
                 await self.send(row_name(position + index), [row])
             position += len(batch)
+            self.position = position
 
     async def _chunks(self, position: int, limit: int | None) -> AsyncIterator[tuple[list[Row], bool]]:
         """Rows in growing chunks, so that the first are quick and the many are cheap, and whether they are the last."""
         batches = self.step.batches(position)
         chunk: list[Row] = []
-        wanted = TOGETHER
+        # What a model made is paid for, and kept at once.
+        wanted = 1 if self.is_model else TOGETHER
         while True:
-            batch = await self.engine.backend.in_thread(_next, batches)
+            with metered(self.meter), self.engine.paying() if self.is_model else nullcontext():
+                batch = await self.engine.backend.in_thread(_next, batches)
             chunk.extend(batch or [])
             if limit is not None and position + len(chunk) >= limit:
                 yield chunk[: limit - position], True
@@ -144,7 +178,7 @@ class SourceNode(Node):
             if len(chunk) >= wanted:
                 yield chunk, False
                 position += len(chunk)
-                chunk, wanted = [], min(wanted * 2, SOURCE_CHUNK)
+                chunk, wanted = [], 1 if self.is_model else min(wanted * 2, SOURCE_CHUNK)
 
 
 class RowNode(Node):
@@ -158,6 +192,8 @@ class RowNode(Node):
         self.standing = await self.engine.backend.in_thread(Standing, ledger, run_id, self.name)
         ledger.update_step(run_id, self.name, signature=self.signature)
         self.is_model = isinstance(self.step, Task) and type(self.step).process is Task.process
+        # What is paid for is committed row by row.
+        self.together = 1 if isinstance(self.step, Task) else TOGETHER
         self.needed = [name for name, needed in self.step.get_inputs().items() if needed]
         self.earlier: dict[str, tuple[str, str, str]] = {}
         if self.engine.reuses and self.step.use_cache:
@@ -179,7 +215,7 @@ class RowNode(Node):
     async def _serve(self) -> None:
         while (item := await self.inbox.take()) is not None:
             await self.engine.checkpoint()
-            items = [item] if self.is_model else [item, *self.inbox.take_waiting(TOGETHER - 1)]
+            items = [item] if self.together == 1 else [item, *self.inbox.take_waiting(self.together - 1)]
             todo: list[tuple[Item, str]] = []
             for one in items:
                 key = cell_key(self.signature, one.rows) if one.rows else ""
@@ -204,6 +240,8 @@ class RowNode(Node):
         if key in self.earlier:
             cell = await self.engine.reused(self.earlier[key])
             if cell is not None:
+                if state:
+                    await self.engine.forget_descendants(self.name, item.row, cell["n_out"])
                 await self.engine.recorder.record(
                     cell | {"run_id": self.engine.run_id, "step": self.name, "row": item.row, "replaces": bool(state)}
                 )
@@ -212,12 +250,17 @@ class RowNode(Node):
         return False
 
     async def _do(self, todo: list[tuple[Item, str]]) -> None:
+        cause: BaseException | None = None
         with self.engine.paying():
             if self.is_model:
                 assert isinstance(self.step, Task)
                 outcomes = [self._nothing_to_ask(todo[0][0]) or await self._ask(self.step, todo[0][0])]
             else:
-                outcomes = await self.engine.backend.apply(self.step, [item.rows for item, _ in todo])
+                try:
+                    outcomes = await self.engine.backend.apply(self.step, [item.rows for item, _ in todo])
+                except Interrupted as broken_off:
+                    outcomes, cause = broken_off.outcomes, broken_off.cause
+            todo, left = todo[: len(outcomes)], todo[len(outcomes) :]
             try:
                 keeping = (self._keep(item, key, outcome) for (item, key), outcome in zip(todo, outcomes, strict=True))
                 kept = [await next(keeping)] if len(todo) == 1 else await asyncio.gather(*keeping)
@@ -226,6 +269,18 @@ class RowNode(Node):
                     outcome.meter.release()
         for (item, _), outcome in zip(todo, kept, strict=True):
             await self._pass_on(item, outcome)
+        if cause is not None:
+            await self.rest_for(cause)
+            await self._do(left)
+
+    def forget(self, row: str) -> None:
+        """Know no more of a cell that was removed."""
+        self.standing.cells.pop(row, None)
+
+    def forget_from(self, row: str) -> None:
+        """Know no more of the cells that were removed from a row on."""
+        cells = self.standing.cells
+        self.standing.cells = {name: cell for name, cell in cells.items() if name < row}
 
     def _nothing_to_ask(self, item: Item) -> Outcome | None:
         row = item.rows[0]
@@ -238,22 +293,21 @@ class RowNode(Node):
         while True:
             try:
                 return await self.engine.backend.ask(step, item.rows)
-            except CapReached as error:
-                await self.engine.reached_cap(error)
-            except ProviderError as error:
-                await self.engine.had_fatal(error)
+            except (CapReached, ProviderError) as error:
+                await self.rest_for(error)
 
     async def _keep(self, item: Item, key: str, outcome: Outcome) -> Outcome:
         """Returns once the outcome is committed; one that cannot be kept becomes a failure that can."""
         replaces = item.row in self.standing.cells
-        if replaces:
-            await self.engine.forget_descendants(self.name, item.row)
         try:
             cell = as_cell(self.engine.run_id, self.name, item.row, key, outcome, replaces=replaces)
         except ConfigError as error:
             meter, outcome = outcome.meter, failure(error, self.step)
             outcome.meter = meter
             cell = as_cell(self.engine.run_id, self.name, item.row, key, outcome, replaces=replaces)
+        if replaces:
+            count = len(outcome.rows) if outcome.flows_on else 1
+            await self.engine.forget_descendants(self.name, item.row, count)
         await self.engine.recorder.record(cell)
         return outcome
 
@@ -273,7 +327,7 @@ class TableNode(Node):
     step: GlobalStep
 
     async def work(self) -> None:
-        engine, ledger, run_id = self.engine, self.engine.ledger, self.engine.run_id
+        engine = self.engine
         while await self.inbox.take() is not None:
             # Its rows are read from the ledger once all are there, so the inbox is only emptied.
             await engine.checkpoint()
@@ -286,28 +340,27 @@ class TableNode(Node):
         if record.is_complete and record.signature == key:
             await self.replay()
         else:
-            standing = await engine.backend.in_thread(ledger.standing, run_id, self.name)
-            later = sorted(engine.graph.descendants(self.name))
-            if standing:
-                await engine.backend.in_thread(ledger.forget, run_id, self.name, list(standing), later)
             made = await self._apply(inputs)
             await self._keep(key, made)
         await self.finish()
 
     async def _apply(self, inputs: list[list[Row]]) -> list[Row]:
         while True:
-            try:
-                return await self.engine.backend.in_thread(lambda: self.step.apply(*inputs))
-            except CapReached as error:
-                await self.engine.reached_cap(error)
-            except ProviderError as error:
-                if not error.pauses_run:
-                    raise
-                await self.engine.had_fatal(error)
+            with metered() as meter:
+                try:
+                    return await self.engine.backend.in_thread(lambda: self.step.apply(*inputs))
+                except (CapReached, ProviderError) as error:
+                    await self.rest_for(error)
+                finally:
+                    self.book(meter)
 
     async def _keep(self, key: str, made: list[Row]) -> None:
         ledger, run_id = self.engine.ledger, self.engine.run_id
         ledger.update_step(run_id, self.name, signature=key, is_complete=False)
+        if await self.engine.backend.in_thread(ledger.count, run_id, self.name):
+            await self.engine.backend.in_thread(ledger.forget_from, run_id, [self.name], "")
+            # A later step sees by itself which of its rows have changed; only those that nobody makes any more go.
+            await self.engine.forget_from(self.name, row_name(len(made)))
         for start in range(0, len(made), SOURCE_CHUNK):
             cells = [
                 as_cell(run_id, self.name, row_name(start + index), "", Outcome(rows=[row]))
@@ -319,7 +372,13 @@ class TableNode(Node):
             await self.send(row_name(index), [row])
 
     def _rows_of(self, step: str) -> list[Row]:
-        return [row for _, _, rows in self.engine.ledger.all_outputs(self.engine.run_id, step) for row in rows]
+        routes = self.routes_before.get(step)
+        return [
+            row
+            for name, _, rows in self.engine.ledger.all_outputs(self.engine.run_id, step)
+            if rows and (routes is None or self.name in (routes.known(name) or ()))
+            for row in rows
+        ]
 
 
 def _next(batches: Iterator[list[Row]]) -> list[Row] | None:

@@ -8,6 +8,7 @@ import orjson
 
 from components.errors import ConfigError
 from components.llms.meter import Meter
+from components.pipeline.ledger.cells import whole_text
 from components.states import CellState, Reason
 from components.steps.typing import Row
 
@@ -44,7 +45,7 @@ def as_cell(run_id: str, step: str, row: str, key: str, outcome: Outcome, *, rep
         "output": to_json(outcome.rows, step) if outcome.flows_on else None,
         "n_out": len(outcome.rows) if outcome.flows_on else 0,
         "reason": str(outcome.reason or ""),
-        "message": outcome.message[:2000],
+        "message": whole_text(outcome.message[:2000]),
         "model": outcome.model,
         "prompt": None if outcome.prompt is None else to_json(outcome.prompt, step),
         "raw": to_json(outcome.raw, step) if outcome.raw else None,

@@ -28,9 +28,9 @@ class Routes:
                 self._chosen[batch] = chosen
         return self._chosen[batch]
 
-    def known(self, row: str) -> list[str]:
-        """The steps that this row went to."""
-        return self._chosen.get(self._batch(row), [])
+    def known(self, row: str) -> list[str] | None:
+        """The steps that this row goes to; None while nobody has chosen."""
+        return self._chosen.get(self._batch(row))
 
     def _batch(self, row: str) -> int:
         return int(row.partition(".")[0]) // self._batch_size

@@ -37,6 +37,11 @@ MOST_AT_ONCE = 64
 Record = dict[str, Any]
 
 
+def whole_text(text: str) -> str:
+    """A text as a database takes it: with a question mark for half of a character."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
     """Insert cells; one that is there already is an error unless the new one `replaces` it."""
     totals: dict[tuple[str, str], dict[str, float]] = {}
@@ -55,12 +60,17 @@ def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
         total["fanned_out"] += cell["output"] is not None and cell["n_out"] != 1
         fresh.append(cell)
     _insert(connection, fresh)
-    for (run_id, step), total in totals.items():
-        more = {f"more_{name}": total[name] for name in ADDED}
-        connection.execute(ADD_TO_STEP, {"of_run": run_id, "of_step": step, **more})
-        if total["cost"]:
-            connection.execute(ADD_TO_RUN, {"of_run": run_id, "more_cost": total["cost"]})
-    for run_id, step in unknown:
+    for place, total in totals.items():
+        add_to_totals(connection, *place, {**total, "cost_known": place not in unknown})
+
+
+def add_to_totals(connection: Connection, run_id: str, step: str, used: Record) -> None:
+    """Add what was used to the totals of a step and of its run."""
+    more = {f"more_{name}": used.get(name, 0) for name in ADDED}
+    connection.execute(ADD_TO_STEP, {"of_run": run_id, "of_step": step, **more})
+    if used["cost"]:
+        connection.execute(ADD_TO_RUN, {"of_run": run_id, "more_cost": used["cost"]})
+    if not used["cost_known"]:
         connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(cost_known=False))
         connection.execute(update(RUN).where(RUN.c.id == run_id).values(cost_known=False))
 

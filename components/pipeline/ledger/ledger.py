@@ -8,11 +8,22 @@ from concurrent.futures import Future
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, or_, select, update
 
 from components.errors import LedgerError, RunConflict
 from components.home import home
-from components.pipeline.ledger.cells import CELL, EVENT, ROUTE, RUN, STEP, Record, record_cells, remove_cells
+from components.pipeline.ledger.cells import (
+    CELL,
+    EVENT,
+    ROUTE,
+    RUN,
+    STEP,
+    Record,
+    add_to_totals,
+    record_cells,
+    remove_cells,
+    whole_text,
+)
 from components.pipeline.ledger.database import Database
 from components.pipeline.ledger.migrate import upgrade
 from components.pipeline.ledger.tables import Event, Run, StepRun, metadata
@@ -112,7 +123,7 @@ class Ledger:
         """Move a run to a state, and note it on its timeline."""
 
         def write(connection: Connection) -> None:
-            changed = {"state": state, "state_reason": reason, **values}
+            changed = {"state": state, "state_reason": whole_text(reason), **values}
             connection.execute(update(RUN).where(RUN.c.id == run_id).values(**changed))
             _note(connection, run_id, state, reason)
 
@@ -267,28 +278,39 @@ class Ledger:
             count: int = connection.execute(query).scalar_one()
         return count
 
-    def forget(self, run_id: str, step: str, rows: Sequence[str], downstream: Sequence[str]) -> None:
-        """Remove cells, and those of later steps that came of them, so that they are worked on again."""
+    def forget_from(self, run_id: str, steps: Sequence[str], row: str) -> None:
+        """Remove the cells of these steps from a row on, so that they are worked on again."""
 
         def write(connection: Connection) -> None:
-            for start in range(0, len(rows), PAGE):
-                chunk = list(rows[start : start + PAGE])
-                for name in (step, *downstream):
-                    remove_cells(connection, run_id, name, CELL.c.row.in_(chunk))
-            for row in rows:
-                for name in downstream:
-                    remove_cells(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
+            for name in steps:
+                remove_cells(connection, run_id, name, CELL.c.row >= row)
 
         self.database.write(write)
 
-    def forget_after(self, run_id: str, later: Sequence[str], row: str) -> None:
-        """Remove what later steps made of the rows that were made of a row."""
+    def forget_after(self, run_id: str, step: str, row: str, count: int, later: Sequence[str]) -> list[tuple[str, str]]:
+        """Remove what later steps made of a row, if the cell handed on other than `count` rows so far.
 
-        def write(connection: Connection) -> None:
-            for name in later:
-                remove_cells(connection, run_id, name, CELL.c.row.between(f"{row}.", f"{row}/"))
+        Returns step and row of each cell that is gone.
+        """
+        mine = (CELL.c.run_id == run_id, CELL.c.step == step, CELL.c.row == row)
+        below = or_(CELL.c.row == row, CELL.c.row.between(f"{row}.", f"{row}/"))
+        theirs = select(CELL.c.step, CELL.c.row).where(CELL.c.run_id == run_id, CELL.c.step.in_(later), below)
 
-        self.database.write(write)
+        def write(connection: Connection) -> list[tuple[str, str]]:
+            old = connection.execute(select(CELL.c.output.is_not(None), CELL.c.n_out).where(*mine)).first()
+            # A cell without a result hands on one row all the same: the one that later steps pass over.
+            if old is None or (old[1] if old[0] else 1) == count:
+                return []
+            gone = [(name, other) for name, other in connection.execute(theirs)]
+            for name in dict.fromkeys(name for name, _ in gone):
+                remove_cells(connection, run_id, name, below)
+            return gone
+
+        return self.database.write(write)
+
+    def book(self, run_id: str, step: str, used: Record) -> "Future[None]":
+        """Add what a step used beside its rows, such as a source that asks a model; rows that come after are safe."""
+        return self.database.submit(lambda connection: add_to_totals(connection, run_id, step, used))
 
     def reopen(
         self,
@@ -349,7 +371,8 @@ def _run_defaults(values: Record) -> Record:
 
 
 def _note(connection: Connection, run_id: str, kind: str, message: str = "") -> None:
-    connection.execute(insert(EVENT).values(run_id=run_id, at=time.time(), kind=kind, message=message))
+    values = {"run_id": run_id, "at": time.time(), "kind": kind, "message": whole_text(message)}
+    connection.execute(insert(EVENT).values(**values))
 
 
 _opened: dict[str, Ledger] = {}
