@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.studio import Studio
 from components.errors import RunConflict, StillroomError
@@ -51,6 +51,8 @@ class Worker:
 
     def start(self) -> None:
         """Begin; runs that were under way when the last process ended are taken up again."""
+        if not self._only_batches:
+            self._take_up_parked()
         self._thread = threading.Thread(target=self._look_on, name="stillroom-worker", daemon=True)
         self._thread.start()
         watches = {"batches": self._studio.batches.watch, "webhooks": self._studio.webhooks.watch}
@@ -67,12 +69,21 @@ class Worker:
         if self._thread is not None:
             self._thread.join(grace)
         for engine in self._studio.dispatch.engines.values():
-            engine.stop(PARKED)
+            engine.park(PARKED)
         deadline = time.monotonic() + grace
         with self._lock:
             threads = [thread for _, thread in self._threads.values()]
         for thread in [*threads, *self._beside]:
             thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _take_up_parked(self) -> None:
+        # The last process may have ended before it could put them back in line.
+        query = update(RUN).where(RUN.c.state == str(RunState.STOPPED), RUN.c.state_reason == PARKED)
+        query = query.where(RUN.c.origin.in_(OURS)).values(state=str(RunState.QUEUED))
+        try:
+            self._studio.ledger.database.write(lambda connection: connection.execute(query))
+        except StillroomError as error:
+            log.warning("Runs that were stopped with the last process could not be taken up: %s", error)
 
     def _look_on(self) -> None:
         while not self._stopping.is_set():

@@ -160,7 +160,8 @@ class Runs:
         if step is not None:
             spec.step(step)
         states: tuple[str, ...] = FAILED
-        if rows is not None or reason == Reason.NOT_IN_LABELS:
+        # The errors of a run are counted by cause, rows that need review among them.
+        if rows is not None or reason is not None:
             states = (*FAILED, CellState.NEEDS_REVIEW)
         count = self._ledger.reopen(run_id, reason=reason, step=step, states=states, rows=rows)
         if not count:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app import worker as worker_module
 from app.settings import Settings
 from app.studio import Studio
-from app.worker import Worker
+from app.worker import PARKED, Worker
 from components.pipeline.engine import Engine
 from components.pipeline.ledger import Ledger
 from components.pipeline.ledger.cells import RUN
@@ -164,6 +164,27 @@ def test_a_stop_leaves_every_run_ready_for_the_next_start(studio, server, settin
     until(is_in(studio, run_id, "done"))
     second.stop()
     assert len(server.requests) == 6
+
+
+def test_a_run_whose_process_ended_before_it_could_queue_it_again_goes_on_all_the_same(studio):
+    run_id = studio.runs.start(asking(["a"]))
+    studio.ledger.set_state(run_id, RunState.STOPPED, PARKED)
+    worker = Worker(studio, policy=FAST)
+    worker.start()
+    until(is_in(studio, run_id, "done"))
+    worker.stop()
+
+
+def test_a_run_that_a_person_is_pausing_rests_when_the_process_ends(studio, server):
+    first = Worker(studio, policy=FAST)
+    first.start()
+    gate = Gate(server)
+    run_id = studio.runs.start(asking([f"row-{n}" for n in range(6)], llm=model(server)), concurrency=1)
+    gate.wait()
+    studio.runs.pause(run_id)
+    first.stop()
+    gate.free.set()
+    assert studio.runs.get(run_id).state == "paused"
 
 
 def test_a_run_that_a_person_stopped_stays_stopped_at_the_next_start(studio, server):

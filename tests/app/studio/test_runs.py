@@ -4,6 +4,8 @@ import pytest
 
 from app.studio import NotFound
 from components.errors import ConfigError, RunConflict
+from components.pipeline.engine import Engine
+from components.pipeline.graph import Graph
 from components.pipeline.running import RunOptions, create_run
 from components.states import RunState
 from tests.app.pipelines import add_tickets, asking, labeling, model
@@ -128,6 +130,23 @@ def test_failed_rows_are_retried_by_cause_and_counted(studio, work, server):
     assert work(run_id) is RunState.DONE
     with pytest.raises(RunConflict, match="nothing to retry"):
         studio.runs.retry(run_id)
+
+
+def test_the_button_of_a_cause_retries_as_many_rows_as_it_counts(studio, work):
+    class Hesitant(EchoLLM):
+        async def agenerate(self, input, num_generations=1, temperature=1.0):
+            return {"generations": ["unreadable", "fine"], "statistics": {}}
+
+    graph = Graph()
+    for step in (Numbers(name="rows", count=1), Ask(name="ask", llm=Hesitant(), num_generations=2)):
+        graph.add(step)
+    graph.connect("rows", "ask")
+    run_id = create_run(studio.ledger, graph, asking(["a"]), RunOptions())
+    Engine(graph, studio.ledger, run_id).work()
+    group = studio.runs.progress(run_id)["errors"][0]
+    assert (group["reason"], group["count"], group["button"]) == ("unparseable", 1, "Retry these rows")
+    studio.ledger.update_run(run_id, is_portable=True)
+    assert studio.runs.retry(run_id, reason="unparseable") == 1
 
 
 def test_a_retry_names_what_it_does_not_know(studio, work):
