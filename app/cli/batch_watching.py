@@ -23,10 +23,16 @@ class Watch:
         self._studio, self._screen = studio, screen
         self._said: dict[str, str] = {}
         self._begun = {job["key"] for job in self._all() if job["state"] in OVER}
+        self._runs = dict.fromkeys(studio.batches.runs_under_way())
 
     def jobs(self) -> list[Job]:
         """The jobs that were not over when the watch began, and those sent since."""
         return [job for job in self._all() if job["key"] not in self._begun]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The runs of these jobs, and those that went on with what came back before."""
+        ids = [*(job["run_id"] for job in self.jobs()), *self._runs]
+        return [self._studio.runs.progress(run_id) for run_id in dict.fromkeys(ids) if run_id]
 
     def tell(self) -> list[Job]:
         """Say what changed since the last time; returns the jobs."""
@@ -59,7 +65,7 @@ def watch(screen: Screen, home: Path | None) -> int:
             finally:
                 worker.stop()
         jobs = seen.tell()
-        runs = [studio.runs.progress(run_id) for run_id in dict.fromkeys(job["run_id"] for job in jobs) if run_id]
+        runs = seen.runs()
     lines = [jobs_table(jobs), *needing(jobs)] if jobs else ["No job is out."]
     lines += [f"Run {run['id'][:SHORT]} is {in_words(run['state'])}. {_next(run, home)}" for run in runs]
     if is_cut_short:

@@ -69,6 +69,10 @@ class Batches:
         # A run may go to work between two of these questions, so the first is asked once more.
         return bool(watch.runs_at_work() or self.is_open() or watch.runs_with_news() or watch.runs_at_work())
 
+    def runs_under_way(self) -> builtins.list[str]:
+        """The runs that sent jobs and are at work, or will be in a moment since a job came back."""
+        return [*self._watch.runs_at_work(), *self._watch.runs_with_news()]
+
     # Acting on a job
 
     def refresh(self, name: str) -> Facts:

@@ -260,6 +260,15 @@ def test_a_watch_collects_and_goes_on_with_the_run_to_its_end(studio, work, prov
     assert (again.exit_code, again.stdout) == (0, "No job is out.\n")
 
 
+def test_a_watch_says_which_run_went_on_with_what_came_back_before(studio, work, provider):
+    run_id, _ = submitted(studio, work, overnight(provider))
+    collected(studio, run_id)
+    done = stillroom("batches", "watch")
+    assert done.exit_code == 0, done.output
+    assert f"Run {run_id[:10]} is done. The results: stillroom export {run_id[:10]}" in done.stdout
+    assert studio.runs.get(run_id).state == RunState.DONE
+
+
 def test_a_watch_sends_a_later_step_once_the_earlier_one_is_back(studio, work, provider):
     first = overnight(provider, 4)
     later = {"use": "TextGeneration", "name": "later", "llm": batch_model(provider)}
