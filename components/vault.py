@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LENDERS = "stillroom.connections"
+"""The entry points of those who keep connections, as the app does; the core knows none of them by name."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class Vault(Protocol):
 
 
 class ScriptVault:
-    """The vault of a script: environment variables, sent wherever the script's own code says."""
+    """The vault of a script: environment variables, sent wherever the script's own code says, and kept connections."""
 
     def connection(self, name: str) -> Connection | None:
-        return None
+        return kept_connection(name)
 
     def environment_key(self, variable: str, base_url: str, home: str) -> SecretStr | None:
         return key_on_this_machine(variable)
@@ -59,6 +61,21 @@ class BoundVault:
         if is_loopback(base_url) or origin(base_url) == origin(home):
             return key_on_this_machine(variable)
         return None
+
+
+class FileVault(BoundVault):
+    """The vault of a script that runs a pipeline from a file: what a file says is not what the script says."""
+
+    def connection(self, name: str) -> Connection | None:
+        return kept_connection(name)
+
+
+def kept_connection(name: str) -> Connection | None:
+    """The connection of that name that was made in the app, with the home folder of this process."""
+    from importlib.metadata import entry_points
+
+    lent = (entry.load()(name) for entry in entry_points(group=LENDERS))
+    return next((connection for connection in lent if connection is not None), None)
 
 
 def key_on_this_machine(variable: str) -> SecretStr | None:

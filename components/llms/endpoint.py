@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from components.errors import ConfigError, CredentialError
 from components.llms.failures import SECRET_HEADERS
 from components.llms.providers import CUSTOM, Preset, preset, preset_at
-from components.vault import Connection, current_vault, is_loopback, origin
+from components.vault import Connection, current_vault, is_loopback, key_on_this_machine, origin
 
 
 class SecretHeaders(dict[str, str]):
@@ -104,6 +104,11 @@ def open_endpoint(own: Preset, site: Site, api_key: SecretStr | None, headers: M
     key = _clean(_key(own, site, api_key))
     if not key and not site.is_loopback:
         variable = site.preset.env_key or own.env_key
+        if variable and key_on_this_machine(variable) is not None:
+            raise CredentialError(
+                f"The key in {variable} is not sent to {site.title}, an address that a pipeline file names. "
+                "Make a connection for it under Models and keys, or give api_key."
+            )
         page = f" Get one at {site.preset.key_page}." if site.preset.key_page else " If it needs none, give any word."
         raise CredentialError(
             f"{site.title} needs a key. Set {variable} in the environment, add the key under Models and keys, "

@@ -17,6 +17,7 @@ from components.pipeline.routing import RoutingBatchFunction
 from components.pipeline.spec import PipelineSpec
 from components.steps.building import Builder, pipeline_being_built
 from components.steps.step import AnyStep, GlobalStep
+from components.vault import FileVault, ScriptVault, Vault, current_vault, lend
 
 if TYPE_CHECKING:
     from components.pipeline.distiset import Distiset
@@ -51,6 +52,8 @@ class Pipeline:
         self.cache_dir = cache_dir
         self.enable_metadata = enable_metadata
         self.requirements = list(requirements or [])
+        self.is_from_file = False
+        """Its addresses are a file's, so keys of the environment are sent to their own providers alone."""
         self._name = name
         self._outer: list[Builder | None] = []
 
@@ -132,7 +135,7 @@ class Pipeline:
         """
         from components.pipeline.running import run_pipeline
 
-        with _logging_to(logging_handlers or []):
+        with _logging_to(logging_handlers or []), lend(self._vault()):
             return run_pipeline(
                 self, parameters=parameters, use_cache=use_cache, dataset=dataset, cap=cap, concurrency=concurrency
             )
@@ -146,7 +149,8 @@ class Pipeline:
         """Run the first `batch_size` rows of each source and return what came of them."""
         from components.pipeline.running import run_pipeline
 
-        return run_pipeline(self, parameters=parameters, use_cache=False, dataset=dataset, dry_run_rows=batch_size)
+        with lend(self._vault()):
+            return run_pipeline(self, parameters=parameters, use_cache=False, dataset=dataset, dry_run_rows=batch_size)
 
     def graph_for(self, parameters: Mapping[str, Mapping[str, Any]], dataset: Any = None) -> Graph:
         """The steps as one run will use them: copies with its parameters set and its rows put in front, checked.
@@ -202,6 +206,7 @@ class Pipeline:
         """A pipeline from its plain data."""
         pipeline = cls(name=spec.name or None, description=spec.description)
         pipeline.graph = spec.build()
+        pipeline.is_from_file = True
         for step in pipeline.graph.steps.values():
             step.__dict__["pipeline"] = pipeline
         return pipeline
@@ -238,6 +243,10 @@ class Pipeline:
         text = draw(self.graph, top_to_bottom=top_to_bottom, show_edge_labels=show_edge_labels)
         path.write_text(f"```mermaid\n{text}```\n" if path.suffix.lower() == ".md" else text, encoding="utf-8")
         return path
+
+    def _vault(self) -> Vault:
+        vault = current_vault()
+        return FileVault() if self.is_from_file and isinstance(vault, ScriptVault) else vault
 
     def _configured(self, parameters: Mapping[str, Mapping[str, Any]]) -> Graph:
         if not isinstance(parameters, Mapping):

@@ -17,7 +17,7 @@ from components.pipeline.spec import PipelineSpec
 from components.states import LIVE_STATES, RunState
 from components.steps.step import AnyStep, GeneratorStep, GlobalStep
 from components.steps.tasks.task import GeneratorTask, Task
-from components.vault import Vault
+from components.vault import Vault, current_vault
 
 if TYPE_CHECKING:
     from components.pipeline.pipeline import Pipeline
@@ -123,7 +123,7 @@ def run_pipeline(
         check_options(graph, options)
         ledger.update_run(run.id, cap=cap, concurrency=concurrency)
         log.info("Going on with run %s, which was interrupted.", run.id)
-    engine = Engine(graph, ledger, run.id, keeps_metadata=pipeline.enable_metadata)
+    engine = Engine(graph, ledger, run.id, vault=current_vault(), keeps_metadata=pipeline.enable_metadata)
     state = engine.work()
     columns = {name: [*graph.steps[name].get_outputs()] for name in graph.leaves()}
     distiset = Distiset.from_run(ledger, run.id, with_metadata=pipeline.enable_metadata, columns=columns)

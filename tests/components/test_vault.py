@@ -1,7 +1,7 @@
 import pytest
 from pydantic import SecretStr
 
-from components.vault import BoundVault, Connection, ScriptVault, current_vault, is_loopback, lend, origin
+from components.vault import BoundVault, Connection, FileVault, ScriptVault, current_vault, is_loopback, lend, origin
 
 KEY = "sk-canary-7d6c5b4a"
 HOME = "https://api.openai.com/v1"
@@ -54,8 +54,9 @@ def test_the_app_sends_a_key_to_its_own_provider_and_to_this_machine(url):
         "api.openai.com",
     ],
 )
-def test_the_app_sends_a_key_nowhere_else(url):
-    assert BoundVault().environment_key("OPENAI_API_KEY", url, HOME) is None
+@pytest.mark.parametrize("vault", [BoundVault, FileVault])
+def test_the_app_and_a_file_send_a_key_nowhere_else(url, vault):
+    assert vault().environment_key("OPENAI_API_KEY", url, HOME) is None
 
 
 def test_a_connection_is_found_by_its_name():

@@ -37,7 +37,8 @@ def test_a_connections_key_goes_nowhere_but_to_its_own_address():
         OpenAILLM(model="m", connection="work", base_url="https://llm.example.org/v1").load()
 
 
-def test_a_connection_that_is_not_there_is_told():
+def test_a_connection_that_is_not_there_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("STILLROOM_HOME", str(tmp_path))
     with pytest.raises(CredentialError, match="no connection named 'work'"):
         OpenAILLM(model="m", connection="work").load()
 
@@ -71,7 +72,7 @@ def test_in_a_script_the_key_goes_where_the_script_says(monkeypatch):
 )
 def test_in_the_app_a_key_of_the_environment_goes_to_its_provider_only(monkeypatch, url):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with lend(BoundVault()), pytest.raises(CredentialError):
+    with lend(BoundVault()), pytest.raises(CredentialError, match="OPENAI_API_KEY is not sent to"):
         OpenAILLM(model="m", base_url=url).load()
 
 

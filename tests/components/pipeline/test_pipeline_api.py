@@ -18,6 +18,7 @@ from components.errors import (
     RunPaused,
     UnknownParameter,
 )
+from components.llms import LLM
 from components.pipeline import Pipeline, routing_batch_function, sample_n_steps
 from components.pipeline.ledger import ledger as ledger_module
 from components.steps.building import pipeline_being_built
@@ -388,3 +389,43 @@ def test_making_a_pipeline_does_not_bring_the_database() -> None:
     assert Distiset.__name__ == "Distiset"
     with pytest.raises(ImportError):
         from components.pipeline import Nothing  # type: ignore[attr-defined]  # noqa: F401
+
+
+@pytest.mark.parametrize("start", [Pipeline.run, Pipeline.dry_run])
+def test_a_file_cannot_send_a_key_of_the_environment_to_an_address_of_its_own(
+    start: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    llm = {"use": "OpenAILLM", "model": "m", "base_url": "https://llm.example.org/v1"}
+    steps = [{"use": "TextGeneration", "name": "ask", "llm": llm}]
+    pipeline = Pipeline.from_dict({"stillroom": 1, "pipeline": {"steps": steps, "connections": []}})
+    with pytest.raises(CredentialError, match="OPENAI_API_KEY is not sent to llm.example.org") as error:
+        start(pipeline, dataset=[{"instruction": "one"}])
+    assert "canary" not in str(error.value)
+
+
+def test_two_pipelines_run_at_the_same_time(home: Path) -> None:
+    both_are_at_work = threading.Barrier(2, timeout=60)
+
+    class Meeting(LLM):
+        @property
+        def model_name(self) -> str:
+            return "meeting"
+
+        def generate(self, inputs: Any, num_generations: int = 1, **kwargs: Any) -> Any:
+            both_are_at_work.wait()
+            return [["met"] for _ in inputs]
+
+    def run(name: str) -> None:
+        with Pipeline(name=name) as pipeline:
+            Numbers(name="load", count=1) >> Ask(name="ask", llm=Meeting())
+        states[name] = pipeline.run().state
+
+    states: dict[str, str] = {}
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states == {"one": "done", "other": "done"}
