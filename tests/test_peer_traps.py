@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from components.errors import RequestRefused
+from components.errors import RequestRefused, UnknownComponent
 from components.llms import OpenAILLM
 from components.llms.llm import LLM, AsyncLLM
 from components.pipeline import Pipeline
 from components.pipeline.batch import refused_files
+from components.pipeline.convert import convert
 from components.pipeline.ledger import shared_ledger
 from components.steps import LoadDataFromDicts, RuntimeParameter, StepInput, step
 from components.steps.tasks import TextGeneration
@@ -171,6 +172,15 @@ def test_0_9b_an_interrupted_step_is_never_taken_for_a_finished_one(tmp_path):
         load >> first_task >> second_task
     distiset = pipeline.run()
     assert distiset["default"]["train"]["verdict"] == [f"echo: echo: q{n}" for n in range(100)]
+
+
+def test_0_9c_a_mixture_of_models_is_not_there_and_a_file_with_one_says_so_instead_of_asking():
+    mixture = {"rounds": 1, "type_info": {"module": "distilabel.models.mixins", "name": "MixtureOfAgentsLLM"}}
+    task = {"name": "t", "llm": mixture, "type_info": {"module": "distilabel.steps.tasks", "name": "TextGeneration"}}
+    spec, notes = convert({"pipeline": {"name": "old", "steps": [{"name": "t", "step": task}]}})
+    assert notes == ["Step 't': Stillroom has no component 'MixtureOfAgentsLLM'. Choose another one in its place."]
+    with pytest.raises(UnknownComponent, match="MixtureOfAgentsLLM"):
+        Pipeline.from_spec(spec)
 
 
 def test_0_9d_runtime_parameters_of_a_step_function_hold_in_every_run():
