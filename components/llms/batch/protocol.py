@@ -38,6 +38,8 @@ class Caps:
     reconcile: Reconcile = Reconcile.TAG
     can_cancel: bool = True
     can_list: bool = True
+    has_status: bool = True
+    """Says whether a batch has ended; else that is told by its counters, which stand still once all requests are in."""
     results_days: int | None = 30
     """How long results are kept after the batch was made; None where nobody says."""
     worst_hours: int | None = 24

@@ -1,6 +1,7 @@
 """Follow a job at its provider, and bring home what came of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ def poll(hand: InHand) -> bool:
 def seen(hand: InHand, remote: Remote) -> bool:
     """Take in what the provider says of the job. True when there is more to do at once."""
     job, now = hand.job, hand.clock()
+    if remote.outcome == "completed" and not hand.provider.caps.has_status and remote.counts != json.loads(job.counts):
+        # The first requests of a file may be done before the others are counted at all.
+        remote = replace(remote, outcome=None, status="in_progress")
     values: dict[str, Any] = {
         "status": remote.status, "counts": remote.counts, "handles": remote.handles, "polls": job.polls + 1,
         "poll_errors": 0, "expires_at": remote.expires_at or job.expires_at,

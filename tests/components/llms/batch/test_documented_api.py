@@ -108,6 +108,9 @@ def call():
 def test_every_provider_goes_the_same_way(call, name):
     with server_for(name, polls_until_done=1) as server:
         assert call(server, name) is None
+        if name == "xai":
+            # Only its counters say that it has ended, and these are looked at twice.
+            assert call(server, name) is None
         assert call(server, name) == [[f"echo: {text}"] for text in TEXTS]
         assert len(server.batches) == 1
 

@@ -361,3 +361,19 @@ def test_an_answer_that_the_model_stumbles_over_fails_its_own_row_only(ledger, s
 @pytest.mark.parametrize("name", ["7" * 20, "b0123456789ab-1-" + "7" * 20])
 def test_a_number_that_is_no_row_of_anybodys_is_no_name(name):
     assert ANY_NAME.fullmatch(name) is None
+
+
+def test_where_only_counters_tell_the_first_requests_of_a_file_are_not_taken_for_all(ledger, clock, monkeypatch):
+    with OpenAIBatchServer(dialect="xai", polls_until_done=3) as xai:
+        bench = Bench(ledger, xai, clock, XAILLM, {"model": "grok-4.3"})
+        counted, looks = xai.provider.counts, []
+
+        def counts(batch):
+            looks.append(batch.ended)
+            some = {"requests": len(looks), "pending": 0, "success": len(looks), "error": 0, "cancelled": 0}
+            return counted(batch) if batch.ended else some
+
+        monkeypatch.setattr(xai.provider, "counts", counts)
+        found = bench.run(rows(5))
+        assert answers(found) == echoes(*rows(5))
+        assert looks.count(False) >= 2 and len(xai.batches) == 1
