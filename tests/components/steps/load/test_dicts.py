@@ -1,5 +1,7 @@
 """LoadDataFromDicts: rows written in the pipeline."""
 
+import datetime
+
 import pytest
 
 from components.errors import ConfigError
@@ -72,3 +74,30 @@ def test_columns_can_be_renamed():
 def test_what_is_no_list_of_rows_is_an_error(data):
     with pytest.raises(ConfigError, match="'data"):
         LoadDataFromDicts(data=data)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (2**70, "row 2 cannot be kept, as its column 'v' holds a number beyond 64 bits; write it as text"),
+        (-(2**63) - 1, "a number beyond 64 bits"),
+        ("half \ud83d", "half of a character (a lone surrogate); take it out"),
+        ({"deep": ["\udc00"]}, "half of a character"),
+    ],
+)
+def test_a_value_that_cannot_be_kept_is_named_by_row_and_column(value, sentence):
+    with pytest.raises(ConfigError) as error:
+        LoadDataFromDicts(data=[{"v": "fine"}, {"w": 1, "v": value}])
+    assert sentence in str(error.value)
+
+
+def test_a_value_that_contains_itself_is_named_too():
+    own = []
+    own.append(own)
+    with pytest.raises(ConfigError, match="row 1 cannot be kept, as its column 'v'"):
+        LoadDataFromDicts(data=[{"v": own}])
+
+
+def test_values_that_can_be_kept_are_left_as_they_are():
+    rows = [{"big": 2**63, "date": datetime.date(2024, 1, 1), "inner": {1: {2}}, "no": None}]
+    assert LoadDataFromDicts(data=rows).data == rows
