@@ -104,6 +104,12 @@ def test_a_regular_expression_stands_in_the_prompt_whatever_the_model_can_be_hel
         assert task.apply([{"instruction": "Well?"}])[0]["generation"] == "yes"
 
 
+def test_a_rehearsal_does_not_fail_by_a_regular_expression():
+    form = {"format": "regex", "schema": r"\d{4}"}
+    [row] = StructuredGeneration(llm=RehearsalLLM(), structured_output=form).apply([{"instruction": "When?"}])
+    assert "rehearsal" in row["generation"]
+
+
 def test_a_regular_expression_from_a_row_cannot_hang_the_run():
     with pytest.raises(ReplyError):
         filler({"format": "regex", "schema": r"(a+)+b"}).format_output("a" * 200, {})
