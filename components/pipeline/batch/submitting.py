@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.errors import BatchGone, BatchOutcomeUnknown, ProviderError
-from components.llms.batch.protocol import LineError, Remote
+from components.llms.batch.protocol import LineError, Reconcile, Remote
 from components.llms.batch.refusals import LinesRefused
 from components.pipeline.batch.in_hand import CANCELED, InHand
 from components.pipeline.batch.lease import LeaseLost
@@ -90,6 +90,9 @@ def look_up(hand: InHand) -> bool:
     others = {id for id, key in hand.store.remote_ids().items() if key != job.key}
     others |= {event.message for event in hand.store.events(job.key, LET_GO)}
     found = reconcile(job, hand.provider, others, hand.clock(), hand.grace)
+    if found.remote is not None and _may_be_of_another(hand, found.remote):
+        hand.change(next_poll_at=hand.clock() + jittered(FIRST_LOOK), message=LOOKING)
+        return False
     for extra in found.extras:
         hand.provider.cancel(extra.id)
         hand.change(note=f"A second copy, {extra.id}, was canceled.")
@@ -133,6 +136,18 @@ def submitted(hand: InHand, remote: Remote, note: str = "") -> None:
 def needs_decision(job: BatchJob) -> bool:
     """Whether a person has to say what becomes of a job that may or may not be at its provider."""
     return job.state == JobState.BLOCKED and (job.message == ASK or job.message.endswith(RIGHT_ONE))
+
+
+def _may_be_of_another(hand: InHand, remote: Remote) -> bool:
+    """Whether a batch that is only guessed to be the job's is one that somebody makes for another job this moment."""
+    job, store = hand.job, hand.store
+    if hand.provider.caps.reconcile is not Reconcile.GUESS:
+        return False
+    # Asked after the list: a job that had no id when that came may have it now.
+    being_made = [one for one in store.jobs(states=[JobState.CREATING]) if one.key != job.key and not one.message]
+    accounts = [store.set(one.set_key) for one in being_made if one.n == job.n]
+    is_near = any(batch is not None and batch.account == hand.batch.account for batch in accounts)
+    return is_near or store.remote_ids().get(remote.id, job.key) != job.key
 
 
 def _numbered(error: LinesRefused) -> dict[int, LineError]:

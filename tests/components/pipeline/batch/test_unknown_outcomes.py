@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from components.llms import OpenRouterLLM, TogetherLLM
+from components.llms import AnthropicLLM, OpenRouterLLM, TogetherLLM
 from components.llms.batch.protocol import Reconcile
 from components.pipeline.batch import actions
+from components.pipeline.batch.machine import Machine
 from components.pipeline.batch.states import JobState, Unsure
 from tests.components.pipeline.batch.conftest import KEY, Bench, rows, text
+from tests.servers.batch.anthropic_batch_server import AnthropicBatchServer
 from tests.servers.batch.openai_batch_server import OpenAIBatchServer
 
 
@@ -253,3 +255,29 @@ def test_a_canceled_job_of_which_nobody_can_tell_ends_and_says_so(bench):
     job = bench.jobs()[0]
     assert job.state == JobState.CLOSED and "Nobody can tell whether it was made" in job.message
     assert bench.store.counts()["missing"] == 3 and bench.server.batches == []
+
+
+def test_what_is_made_for_another_job_this_moment_is_not_taken_for_ones_own(ledger, clock):
+    """Anthropic tells batches apart by their size alone, and two of the same size may be made at once."""
+    with AnthropicBatchServer(polls_until_done=6, on_create=["500"]) as server:
+        bench = Bench(ledger, server, clock, AnthropicLLM, {"model": "claude-opus-5"})
+        first, waits = bench.hand_in(["a-0", "a-1"])
+        first.advance(waits.sets)
+        (key,) = [job.key for job in bench.jobs()]
+        clock.pass_seconds(10)
+
+        class Busy(Machine):
+            """Has its batch, and has not written that down when the other looks for its own."""
+
+            def reached(self, point):
+                if point == "created":
+                    first.machine.advance(key)
+
+        second, handed = bench.hand_in(["b-0", "b-1"])
+        second.machine = Busy(bench.store, lambda _set: (second.provider, second.llm), clock=clock)
+        second.advance(handed.sets)
+        bench.until_over(first, waits)
+        bench.until_over(second, handed)
+        assert len(server.batches) == 2
+        assert [text(one) for one in bench.found(first, waits, ["a-0", "a-1"]).values()] == ["echo: a-0", "echo: a-1"]
+        assert [text(one) for one in bench.found(second, handed, ["b-0", "b-1"]).values()] == ["echo: b-0", "echo: b-1"]
