@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.component import Incidental, RuntimeParameter
-from components.errors import CapReached, MissingColumn, ProviderError, ReplyError, StillroomError, did_you_mean
+from components.errors import MissingColumn, ProviderError, ReplyError, StillroomError, did_you_mean
 from components.llms.llm import LLM
 from components.llms.loop import run_in_background
 from components.llms.structured import Form, form_of, json_text
@@ -140,12 +140,10 @@ class Task(Step):
                 return self._empty(row, empty[0])
             try:
                 return await self.answer(row)
-            except StillroomError as error:
-                if isinstance(error, CapReached) or (isinstance(error, ProviderError) and error.pauses_run):
+            except ProviderError as error:
+                if error.pauses_run:
                     raise
-                # The others were asked at the same time, and their answers were paid for.
-                reason = error.reason if isinstance(error, (ProviderError, ReplyError)) else Reason.PROVIDER_ERROR
-                return self._unanswered(row, CellState.FAILED, reason, str(error))
+                return self._unanswered(row, CellState.FAILED, error.reason, str(error))
 
         async def ask_all() -> list[Answer]:
             return list(await asyncio.gather(*(ask(row) for row in inputs)))

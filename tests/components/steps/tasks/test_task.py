@@ -83,13 +83,6 @@ def test_a_refused_row_does_not_take_the_others_with_it():
     assert [row["instruction"] for row in rows] == list("abcde")
 
 
-def test_a_row_that_makes_no_prompt_does_not_take_the_others_with_it():
-    rows = [{"messages": [{"role": "user", "content": "a"}]}, {"messages": "b"}]
-    made = next(ChatGeneration(llm=ScriptedLLM()).process(rows))
-    assert [row["generation"] for row in made] == ["an answer", None]
-    assert "holds str" in made[1][METADATA]["error_chat_generation_0"]
-
-
 def test_a_refused_key_is_raised_and_not_hidden_in_rows():
     def refuses(_prompt, _index):
         raise CredentialError("The key was refused.")
