@@ -252,6 +252,9 @@ def found_offline(
         except KeyboardInterrupt:
             raise OfflineBatchNotFinished(ids) from None
     found = {row: one for chunk in batches.answers(handed, num_generations) for row, one in chunk}
+    if len(found) < len(inputs):
+        # Somebody sent rows without an answer again since.
+        raise OfflineBatchNotFinished(ids)
     return [found[str(idx)] for idx in range(len(inputs))]
 
 

@@ -16,7 +16,9 @@ from components.errors import (
     OfflineBatchNotFinished,
 )
 from components.llms import OpenAILLM
+from components.pipeline.batch import actions
 from components.pipeline.batch.actions import recover
+from components.pipeline.batch.offline import Batches
 from components.pipeline.batch.store import BatchStore
 from components.pipeline.ledger import Ledger
 from components.steps.tasks import TextGeneration
@@ -114,6 +116,25 @@ def test_a_failed_row_is_none_with_its_reason_and_moves_no_other(server):
     outputs = llm.generate_outputs(inputs=ask("row-0", "row-1", "row-2", "row-3"))
     assert [output["generations"][0] for output in outputs] == ["echo: row-0", None, "echo: row-2", "echo: row-3"]
     assert "temperature" in outputs[1]["errors"][0]
+
+
+def test_rows_that_somebody_sends_again_this_moment_are_waited_for(server, monkeypatch):
+    server.batch.change(polls_until_done=1, rows={"row-1": ["400"]})
+    llm, plain = model(server), Batches.answers
+    with pytest.raises(OfflineBatchNotFinished):
+        llm.generate_outputs(inputs=ask("row-0", "row-1"))
+
+    def answers(batches, handed, count):
+        sent = actions.retry(batches.store, batches.provider, handed.sets[0])
+        assert sent == (0 if len(server.batches) > 1 else 1)
+        return plain(batches, handed, count)
+
+    monkeypatch.setattr(Batches, "answers", answers)
+    with pytest.raises(OfflineBatchNotFinished):
+        llm.generate_outputs(inputs=ask("row-0", "row-1"))
+    llm.offline_batch_generation_block_until_done = 1
+    outputs = llm.generate_outputs(inputs=ask("row-0", "row-1"))
+    assert [output["generations"] for output in outputs] == [["echo: row-0"], ["echo: row-1"]]
 
 
 def test_a_task_on_its_own_works_offline_too(server):
