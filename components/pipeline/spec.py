@@ -120,6 +120,8 @@ class PipelineSpec(BaseModel):
         """A pipeline from the content of a file of either library; what could not be taken over is logged."""
         from components.pipeline.convert import spec_of
 
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"A pipeline is a dict as `dump` gives it, not {type(data).__name__}.")
         spec, notes = spec_of(data)
         for note in notes:
             log.warning(note)

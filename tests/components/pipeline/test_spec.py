@@ -203,3 +203,9 @@ def test_files_are_read_back_equal(tmp_path: Path) -> None:
     assert PipelineSpec.from_data(json.loads(spec.to_json())) == spec
     (tmp_path / "text.yaml").write_text(spec.to_yaml())
     assert PipelineSpec.read(tmp_path / "text.yaml") == spec
+
+
+@pytest.mark.parametrize("data", [[], None, "pipeline.yaml"])
+def test_what_is_no_dict_is_no_pipeline(data: Any) -> None:
+    with pytest.raises(ConfigError, match="A pipeline is a dict as `dump` gives it"):
+        Pipeline.from_dict(data)
