@@ -6,7 +6,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Dialect, and_, bindparam, case, delete, func, insert, select, update
 
 from components.pipeline.ledger.tables import Cell, Event, Route, Run, StepRun
 
@@ -119,12 +119,12 @@ def _without_old(connection: Connection, cell: Record, total: dict[str, float]) 
 def remove_cells(connection: Connection, run_id: str, step: str, which: Any) -> None:
     """Delete the cells of a step that match a condition; what they cost stays on the books."""
     where = (CELL.c.run_id == run_id, CELL.c.step == step, which)
-    gone = connection.execute(
-        select(CELL.c.state, func.count(), func.sum(FANNED_OUT)).where(*where).group_by(CELL.c.state)
-    ).all()
+    # Summed as numbers: a sum of truths would come back as one truth.
+    fanned_out = func.sum(case((FANNED_OUT, 1), else_=0))
+    gone = connection.execute(select(CELL.c.state, func.count(), fanned_out).where(*where).group_by(CELL.c.state)).all()
     if not gone:
         return
     connection.execute(delete(CELL).where(*where))
     values: dict[str, Any] = {state: STEP.c[state] - count for state, count, _ in gone if state in COUNTED}
-    values["fanned_out"] = STEP.c.fanned_out - sum(int(fanned or 0) for _, _, fanned in gone)
+    values["fanned_out"] = STEP.c.fanned_out - sum(fanned for _, _, fanned in gone)
     connection.execute(update(STEP).where(STEP.c.run_id == run_id, STEP.c.step == step).values(**values))

@@ -147,3 +147,12 @@ def test_search_finds_text_that_json_writes_in_another_way(bench, search):
     bench.engine(graph, run_id).work()
     page = Results(bench.ledger, run_id, "quoting", graph.edges).page(Query(search=search))
     assert [row.values["n"] for row in page.rows] == [2]
+
+
+def test_cells_that_made_several_rows_are_counted_out_one_by_one_when_they_go(bench):
+    graph = bench.graph(Numbers(name="rows", count=4), Ask(name="ask", llm=EchoLLM(), num_generations=2))
+    run_id = bench.create(graph)
+    bench.engine(graph, run_id).work()
+    bench.ledger.forget_from(run_id, ["ask"], "00000001")
+    record = bench.ledger.steps(run_id)[1]
+    assert (record.ok, record.fanned_out) == (1, 1)
