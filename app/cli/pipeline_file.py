@@ -13,7 +13,7 @@ from components.pipeline.spec import PipelineSpec
 LOADER = "LoadDataFromFileSystem"
 KEPT = ("output_mappings", "batch_size", "num_examples", "resources", "use_cache")
 OF_THE_OLD_FILE = ("filetype", "encoding", "delimiter")
-PATHS = ("data_files", "dataset_path")
+PATHS = ("data_files", "dataset_path", "model_path")
 
 
 def read(path: Path, screen: Screen, *, settings: Sequence[str] = (), data: Path | None = None) -> PipelineSpec:
@@ -69,7 +69,8 @@ def _full_paths(step: dict[str, Any]) -> dict[str, Any]:
             found[name] = _full_path(value)
         elif isinstance(value, list):
             found[name] = [_full_path(item) if isinstance(item, str) else item for item in value]
-    return found
+    parts = {name: value for name, value in step.items() if isinstance(value, dict) and "use" in value}
+    return found | {name: {**part, **_full_paths(part)} for name, part in parts.items()}
 
 
 def _full_path(path: str) -> str:

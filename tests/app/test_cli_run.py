@@ -175,6 +175,12 @@ def test_a_file_named_in_the_pipeline_is_found_from_any_folder_later(saved, tmp_
         assert answer("continue", run["id"])["state"] == "done"
 
 
+def test_a_model_file_is_named_by_its_whole_path_so_that_it_is_found_from_any_folder(saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = answer("run", saved(asking(["one"], {"use": "LlamaCppLLM", "model_path": "models/tiny.gguf"})))
+    assert str(tmp_path / "models" / "tiny.gguf") in run["state_reason"]
+
+
 def test_limit_takes_only_the_first_rows(saved):
     assert answer("run", saved(asking(["one", "two", "three"])), "--limit", "2")["rows_total"] == 2
 
