@@ -15,6 +15,7 @@ from app.api import entrance, routes
 from app.api.answers import answer
 from app.api.errors import handle_errors, refused
 from app.api.guard import Guard
+from app.api.plain_page import LostVisitors
 from app.settings import Settings
 from app.studio import Studio
 from app.worker import Worker
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None, *, studio: Studio | None = None
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.studio = studio
+    app.add_middleware(LostVisitors)
     app.add_middleware(Guard, settings=settings, on_space=bool(os.environ.get("SPACE_ID")))
     handle_errors(app)
 

@@ -118,6 +118,15 @@ def test_own_routes_stand_before_the_pages(pages):
     assert pages.get("/assets/css/app.css").status_code == 200
 
 
+def test_an_address_without_a_page_is_a_page_to_people_and_json_to_programs(pages):
+    shown = pages.get("/no/such", headers={"accept": "text/html"})
+    assert shown.status_code == 404 and "There is no such page" in shown.text
+    assert 'href="/assets/css/plain.css"' in shown.text
+    assert "object-src 'none'" in shown.headers["content-security-policy"]
+    assert pages.get("/api/no/such", headers={"accept": "text/html"}).json()["ok"] is False
+    assert pages.get("/no/such").json()
+
+
 def test_nothing_of_gradio_tells_or_keeps_more_than_it_must(pages):
     config = pages.get("/config").json()
     assert config["footer_links"] == []
