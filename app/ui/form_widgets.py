@@ -106,7 +106,7 @@ def _switch(field: Field, shown: Any, common: dict[str, Any]) -> Any:
 def _json(shown: str, common: dict[str, Any]) -> Any:
     # gr.Code has no place for help of its own; the form writes it above.
     settings = {name: value for name, value in common.items() if name != "info"}
-    return gr.Code(shown, language="json", lines=SHORT, max_lines=LONG, **settings)
+    return gr.Code(shown, language="json", lines=SHORT, max_lines=LONG, wrap_lines=True, **settings)
 
 
 def _placeholder(field: Field) -> str | None:
