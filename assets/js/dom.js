@@ -59,18 +59,33 @@ export function iconButton(name, glyph, onClick) {
   return node;
 }
 
+let shownToast = null;
 let toastTimer = 0;
 
 /** Says one sentence at the foot of the page for a few seconds. */
 export function toast(text, tone = "") {
-  const page = document.querySelector(".gradio-container") ?? document.body;
-  let node = page.querySelector(":scope > .sr-toast");
-  if (!node) {
-    node = el("div", "sr-toast", "", page);
-    node.setAttribute("role", "status");
+  // What stands outside an open dialog is behind its veil, and screen readers pass over it.
+  const place = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.querySelector(".gradio-container") ?? document.body;
+  if (shownToast?.parentElement !== place) {
+    shownToast?.remove();
+    shownToast = el("div", "sr-toast", "", place);
+    shownToast.setAttribute("role", "status");
   }
+  const node = shownToast;
   node.dataset.tone = tone;
   node.textContent = text;
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => node.remove(), 7000);
+}
+
+/** A small button that copies a text, and says so where the browser forbids it. */
+export function copyButton(name, content) {
+  return iconButton(name, "copy", async () => {
+    try {
+      await navigator.clipboard.writeText(content);
+      toast("Copied.");
+    } catch {
+      toast("The browser does not allow copying here. Select the text and copy it by hand.", "bad");
+    }
+  });
 }

@@ -1,7 +1,7 @@
 // Everything about one row, in a drawer: each step's prompt, raw answer, values, model, cost and time, and its corrections.
 
 import { getJSON } from "./api.js";
-import { button, chip, el, iconButton } from "./dom.js";
+import { button, chip, copyButton, el, iconButton } from "./dom.js";
 import { openEditor } from "./grid_edit.js";
 import { count, duration, moment, money, REASONS, text } from "./words.js";
 
@@ -157,10 +157,6 @@ function readable(value) {
 function block(part, name, content) {
   const head = el("div", "sr-block-head", "", part);
   el("h4", "", name, head);
-  const copy = iconButton(`Copy ${name.toLowerCase()}`, "copy", async () => {
-    await navigator.clipboard?.writeText(content);
-    copy.title = "Copied";
-  });
-  head.append(copy);
+  head.append(copyButton(`Copy ${name.toLowerCase()}`, content));
   el("pre", "sr-pre", content || "empty", part);
 }

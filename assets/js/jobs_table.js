@@ -3,7 +3,7 @@
 import { root } from "./api.js";
 import { jobButtons } from "./batch_actions.js";
 import { away, outcomes, prices, said } from "./batch_words.js";
-import { chip, el, iconButton, toast } from "./dom.js";
+import { chip, copyButton, el } from "./dom.js";
 import { count, moment } from "./words.js";
 
 const COLUMNS = ["Job", "Run", "State", "Rows", "Time", "Cost"];
@@ -69,14 +69,7 @@ export function idLine(job) {
   const line = el("span", "sr-id sr-line");
   el("span", "sr-mono", job.provider_id || `no id yet (${job.key.slice(0, 8)})`, line);
   if (job.provider_id) {
-    const copy = iconButton("Copy the id", "copy", async () => {
-      try {
-        await navigator.clipboard.writeText(job.provider_id);
-        toast("Copied.");
-      } catch {
-        toast("The browser does not allow copying here. Select the id and copy it by hand.", "bad");
-      }
-    });
+    const copy = copyButton("Copy the id", job.provider_id);
     copy.dataset.key = `copy-${job.key}`;
     line.append(copy);
   }

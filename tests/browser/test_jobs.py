@@ -107,6 +107,8 @@ def test_a_job_from_the_dialog_to_its_last_row(app, watched: Page, provider: Ope
     expect(drawer.locator(".sr-timeline")).to_contain_text("planned")
     expect(drawer.locator(".sr-timeline")).to_contain_text("submitted")
     assert barriers(page) == []
+    drawer.get_by_role("button", name="Refresh").click()
+    expect(drawer.locator(".sr-toast")).to_contain_text("The provider is asked now.")
     drawer.get_by_role("button", name="Cancel").click()
     expect(drawer.locator(".sr-chip").first).to_have_text("closed", timeout=60_000)
     expect(drawer).to_contain_text(re.compile(f"{ROWS} rows: 4 ok · {ROWS - 4} missing"))
