@@ -16,7 +16,11 @@ async function ask(path, options) {
   }
   if (response.status === 304) return { status: 304, body: null, etag: null };
   const body = await response.json().catch(() => null);
-  if (!response.ok) throw new Error(said(body) || `Stillroom could not do that (error ${response.status}).`);
+  if (!response.ok) {
+    const error = new Error(said(body) || `Stillroom could not do that (error ${response.status}).`);
+    error.status = response.status;
+    throw error;
+  }
   return { status: response.status, body, etag: response.headers.get("etag") };
 }
 

@@ -41,6 +41,7 @@ export function toolbar(host, { onSearch, onFilter }) {
 
   return {
     clear() {
+      clearTimeout(timer);
       field.value = "";
     },
     update(counts, chosen, sentence) {

@@ -37,6 +37,7 @@ export function mount(target) {
       etag = answer.etag;
       show(answer.body);
     } catch (error) {
+      if (error.status === 404) return document.dispatchEvent(new CustomEvent("sr:gone", { detail: { id, sentence: error.message } }));
       problem = error.message;
       paint();
     }
@@ -125,7 +126,8 @@ const done = (step) => PARTS.reduce((sum, part) => sum + (step[part] ?? 0), 0);
 
 function closing(run) {
   // What a run waits for is told job by job, below.
-  if (run.state_reason && !(run.has_batches && WAITING.has(run.state))) return [notice(run.state_reason, "warn")];
+  const isSaid = run.state_reason === `${run.state[0].toUpperCase()}${run.state.slice(1)}.`;
+  if (run.state_reason && !isSaid && !(run.has_batches && WAITING.has(run.state))) return [notice(run.state_reason, "warn")];
   if (!LIVE_STATES.has(run.state)) return [];
   if (run.has_batches && WAITING.has(run.state)) return [];
   const facts = ["You can close this tab. The run goes on."];

@@ -2,6 +2,7 @@
 
 import { root } from "./api.js";
 import { button, el, icon } from "./dom.js";
+import { withPrice } from "./run_actions.js";
 import { count, LIVE_STATES } from "./words.js";
 
 const SEEN_IN_GRID = { refused: "failed", context_too_long: "failed", not_in_labels: "needs_review" };
@@ -37,8 +38,9 @@ function remedy(group, run, busy, act) {
   const state = SEEN_IN_GRID[group.reason];
   const onClick = state
     ? () => document.dispatchEvent(new CustomEvent("sr:filter", { detail: { run: run.id, state } }))
-    : () => act("retry", { reason: group.reason });
-  const node = button(group.button, { className: "sr-button sr-small", onClick });
+    : () => act("retry", { reason: group.reason, step: group.step });
+  const rows = (step) => (step.name === group.step ? group.count : 0);
+  const node = button(state ? group.button : withPrice(group.button, run, rows), { className: "sr-button sr-small", onClick });
   node.disabled = busy || (!state && LIVE_STATES.has(run.state));
   node.dataset.key = `remedy-${group.reason}-${group.step}`;
   return node;

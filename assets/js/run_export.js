@@ -23,6 +23,8 @@ export function exportMenu(run, server, step) {
     el("strong", "", name, link);
     el("span", "sr-note", purpose, link);
     link.dataset.format = ending;
+    // Where Stillroom does not answer, the download fails and the page stays.
+    link.download = "";
     link.href = address(run, ending, "");
     link.addEventListener("click", () => {
       link.href = address(run, ending, step());

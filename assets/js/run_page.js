@@ -15,7 +15,7 @@ export function mount(target) {
   const { server } = target;
   const query = new URLSearchParams(location.search);
   const id = query.get("id") ?? query.get("run") ?? "";
-  if (!id) return nothing(host);
+  if (!id) return nothing(host, "Which run?", "The address of this page names no run.");
   const panel = el("div", "sr-run", "", host);
   panel.dataset.run = id;
   const batches = el("div", "sr-run-batches", "", host);
@@ -32,8 +32,9 @@ export function mount(target) {
   const listeners = new AbortController();
   host.stillroomEnd = () => {
     listeners.abort();
-    batches.stillroomEnd?.();
+    for (const part of [panel, batches, grid]) part.stillroomEnd?.();
   };
+  document.addEventListener("sr:gone", ({ detail }) => detail.id === id && gone(detail.sentence), { signal: listeners.signal });
   document.addEventListener("sr:run", ({ detail }) => detail.id === id && heard(detail), { signal: listeners.signal });
   chooser.addEventListener("change", () => {
     grid.dataset.step = chooser.value;
@@ -43,12 +44,17 @@ export function mount(target) {
   mountGrid(grid);
   host.dataset.ready = "1";
 
+  function gone(sentence) {
+    host.stillroomEnd();
+    host.replaceChildren();
+    nothing(host, "No such run", sentence);
+  }
+
   function heard(run) {
     heardBatches(run);
     notify.heard(run);
     const title = document.querySelector(".sr-title");
     if (title && title.textContent !== run.name) title.textContent = run.name || "Run";
-    document.title = `${run.name || "Run"} · Stillroom`;
     if (run.pipeline_id) {
       pipeline.hidden = false;
       pipeline.href = `${root()}/build?pipeline=${encodeURIComponent(run.pipeline_id)}`;
@@ -74,10 +80,11 @@ function fillSteps(field, steps) {
   field.parentElement.hidden = steps.length < 2;
 }
 
-function nothing(host) {
+function nothing(host, title, sentence) {
   const box = el("div", "sr-empty", "", host);
-  el("h2", "", "Which run?", box);
-  el("p", "", "The address of this page names no run.", box);
+  box.setAttribute("role", "alert");
+  el("h2", "", title, box);
+  el("p", "", sentence, box);
   el("a", "sr-button", "See all runs", box).href = `${root()}/runs`;
   host.dataset.ready = "1";
 }

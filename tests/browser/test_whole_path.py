@@ -50,7 +50,7 @@ def tickets(path) -> None:
 def connect(page: Page, models: OpenAIServer) -> None:
     choose(page, "f-llm-place", "Another server")
     field(page, "llm-address").fill(models.base_url)
-    page.get_by_role("button", name="Connect").click()
+    page.get_by_role("button", name="Connect").dblclick()
     expect(page.locator("#f-llm-place input")).to_have_value(re.compile(rf"^{models.base_url} ·.*no key needed$"))
     page.get_by_role("button", name="List models").click()
     expect(page.locator("#f-llm-said")).to_contain_text("models found")
@@ -117,7 +117,7 @@ def test_from_a_file_to_exported_labels(
     again.locator(".sr-g-tab", has_text="Failed").click()
     expect(again.locator(".sr-g-row", has_text="Failed: the answer came in the wrong form")).to_have_count(2)
 
-    causes.get_by_role("button", name="Retry these rows").click()
+    causes.get_by_role("button", name=re.compile(r"^Retry these rows \(about \$")).click()
     expect(again.locator(".sr-chip[data-state=done]")).to_be_visible()
     expect(causes).to_have_count(0)
     assert all(labeler.asked[number] == (2 if number in BAD else 1) for number in range(ROWS))
