@@ -95,9 +95,10 @@ class HomePage:
         self.studio.pipelines.delete(text(argument, "id"))
 
     def read_pipeline(self, argument: Answer) -> Answer:
-        """A pipeline from a file that the person chose."""
+        """A pipeline from a file that the person chose, with what could not be taken over."""
         name = text(argument, "name") or "pipeline.yaml"
-        return _to(self.studio.pipelines.create_from_text(text(argument, "text"), name))
+        draft = self.studio.pipelines.create_from_text(text(argument, "text"), name)
+        return _to(draft) | {"notes": draft.notes}
 
 
 def _to(draft: Draft) -> Answer:

@@ -15,9 +15,13 @@ export function mount(target) {
   const { host } = meet(target, "sr-home");
   const { server } = target;
   const begin = async (serverFunction, argument) => {
+    // A second click would make a second pipeline.
+    if (host.getAttribute("aria-busy")) return;
     host.setAttribute("aria-busy", "true");
     try {
-      go((await call(serverFunction, argument)).to);
+      const { to, notes = [] } = await call(serverFunction, argument);
+      if (notes.length) await tellNotes(host, notes);
+      go(to);
     } catch (error) {
       toast(error.message, "bad");
       host.removeAttribute("aria-busy");
@@ -33,6 +37,8 @@ export function mount(target) {
     }
   };
   refresh();
+  // The browser may bring the page back just as it was left.
+  addEventListener("pageshow", () => host.removeAttribute("aria-busy"));
 }
 
 function paint(host, page, server, begin, refresh) {
@@ -127,6 +133,21 @@ function ready(list, server, begin) {
   }
   part.append(fileOpener(server, begin));
   return part;
+}
+
+// Resolves once the person has read what a file held that could not be taken over.
+function tellNotes(host, notes) {
+  // Not within the host, which takes no clicks while something is begun.
+  const dialog = el("dialog", "sr-modal", "", host.parentElement);
+  dialog.setAttribute("aria-labelledby", "sr-notes-title");
+  const box = el("div", "sr-modal-form", "", dialog);
+  el("h2", "sr-h2", "Not everything could be taken over", box).id = "sr-notes-title";
+  const list = el("ul", "sr-notes", "", box);
+  for (const note of notes) el("li", "", note, list);
+  const foot = el("div", "sr-modal-foot", "", box);
+  foot.append(button("Open the pipeline", { className: "sr-button sr-primary", onClick: () => dialog.close() }));
+  dialog.showModal();
+  return new Promise((done) => dialog.addEventListener("close", done, { once: true })).finally(() => dialog.remove());
 }
 
 function fileOpener(server, begin) {
