@@ -11,7 +11,7 @@ from app.ui.chips import cost_chip
 from app.ui.desk import ASK, EDIT, Desk, saved_html, told
 from app.ui.inspector import inspector
 from app.ui.module import step_cards
-from app.ui.shell import page_shell
+from app.ui.shell import heading_html, page_shell
 from app.ui.workbench import Chosen, Workbench
 from components.errors import StillroomError
 from components.pipeline.editing import move_step, remove_step, with_name
@@ -21,8 +21,13 @@ NOTHING_OPEN = (
     'or with a ready pipeline.</p><a class="sr-button sr-primary" href="./">Go to Home</a></div>'
 )
 
-# On a narrow screen the form is below the cards, where nobody would see it change.
-SHOW_FORM = "() => { if (innerWidth < 1081) document.getElementById('inspector').scrollIntoView(); }"
+# Another step's form begins at its top; on a narrow screen it is below the cards, where nobody would see it change.
+SHOW_FORM = """() => {
+  const form = document.getElementById("inspector");
+  form.scrollTop = 0;
+  if (innerWidth < 1081) form.scrollIntoView();
+}"""
+TO_TOP = "() => { document.getElementById('inspector').scrollTop = 0; }"
 
 
 def build_page(studio: Studio, demo: gr.Blocks) -> None:
@@ -49,26 +54,31 @@ def build_page(studio: Studio, demo: gr.Blocks) -> None:
             with gr.Column(elem_classes="sr-below"):
                 controls.preview.render()
     controls.wire(check, preview, run)
+    controls.found.problem_open(None, None, None, js=SHOW_FORM, api_visibility="private")
     desk.follow_prices()
     _wire_cards(desk)
-    _wire_name(desk, name)
+    _wire_name(desk, name, shell.heading)
+    hidden = {part: gr.update(visible=False) for part in (shell.actions, table)}
 
     def opened(request: gr.Request) -> Any:
         wanted = dict(request.query_params).get("pipeline", "")
         try:
             found = _open(studio, str(wanted))
         except StillroomError as error:
-            return {nothing: gr.update(value=_missing(error.message), visible=True), table: gr.update(visible=False)}
+            return hidden | {nothing: gr.update(value=_missing(error.message), visible=True)}
         if found is None:
-            return {nothing: gr.update(visible=True), table: gr.update(visible=False)}
+            return hidden | {nothing: gr.update(visible=True)}
         names = found.spec.step_names()
         first = Chosen(names[0] if names else "")
         return desk.redrawn(found, first) | {
             bench: found,
             name: gr.update(value=found.spec.name),
+            shell.heading: heading_html(found.spec.name),
+            # A page that is loaded again opens the same pipeline, whatever was changed elsewhere.
+            controls.go: gr.update(value={"at": f"build?pipeline={found.id}"}),
         }
 
-    parts = [*desk.parts, bench, name, nothing, table]
+    parts = [*desk.parts, *shell, bench, name, nothing, table, controls.go]
     demo.load(opened, None, parts, **ASK).then(controls.last_preview, bench, controls.preview_parts, **ASK)
 
 
@@ -87,6 +97,9 @@ def _wire_cards(desk: Desk) -> None:
 
     def remove(bench: Workbench, chosen: Chosen, event: gr.EventData) -> Any:
         names = bench.spec.step_names()
+        if event.name not in names:
+            # The second click of two.
+            return gr.skip()
         at = names.index(str(event.name))
         bench.change(lambda spec: remove_step(spec, str(event.name)))
         left = bench.spec.step_names()
@@ -97,18 +110,19 @@ def _wire_cards(desk: Desk) -> None:
     desk.cards.step_add(told(add), **shared)
     for event in (desk.cards.step_select, desk.cards.step_add):
         event(None, None, None, js=SHOW_FORM, api_visibility="private")
+    desk.cards.step_remove(None, None, None, js=TO_TOP, api_visibility="private")
     desk.edits(desk.cards.step_move, move)
     desk.edits(desk.cards.step_remove, remove)
 
 
-def _wire_name(desk: Desk, name: gr.Textbox) -> None:
+def _wire_name(desk: Desk, name: gr.Textbox, heading: gr.HTML) -> None:
     def rename(bench: Workbench | None, words: str) -> Any:
         if bench is None or not words.strip():
             return {name: gr.update(value=bench.spec.name if bench else "")}
         bench.change(lambda spec: with_name(spec, words))
-        return {desk.saved: gr.update(value=saved_html(bench.id))}
+        return {desk.saved: gr.update(value=saved_html(bench.id)), heading: heading_html(bench.spec.name)}
 
-    gr.on([name.blur, name.submit], told(rename), [desk.bench, name], [name, desk.saved], **EDIT)
+    gr.on([name.blur, name.submit], told(rename), [desk.bench, name], [name, desk.saved, heading], **EDIT)
 
 
 def _open(studio: Studio, wanted: str) -> Workbench | None:

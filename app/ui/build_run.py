@@ -27,6 +27,8 @@ class RunControls:
         self.go = go()
         self.clock = gr.Timer(LOOK_SECONDS, active=False)
         self.preview_id = gr.State("")
+        self.previewed = gr.State(0)
+        """The revision that the latest preview of this window shows."""
         self.turn = gr.State(0)
         """Counts the times that the dialog was opened."""
         self.preview_parts = [self.preview, self.clock, self.preview_id]
@@ -35,7 +37,8 @@ class RunControls:
         """Connect the buttons of the header."""
         desk, dialog = self.desk, self.dialog
         check.click(told(self.check), desk.bench, self.found, **EDIT)
-        preview.click(told(self.start_preview), desk.bench, [*self.preview_parts, self.found], **EDIT)
+        known = [desk.bench, self.previewed, self.preview_id]
+        preview.click(told(self.start_preview), known, [*self.preview_parts, self.previewed, self.found], **EDIT)
         self.clock.tick(told(self.look), self.preview_id, self.preview_parts, **ASK)
         run.click(told(self.ask), [desk.bench, self.turn], [dialog, self.turn, self.found], **EDIT)
         dialog.run_price(told(self.price), [desk.bench, self.turn], dialog, **ASK)
@@ -46,13 +49,15 @@ class RunControls:
         """Say what is wrong, or that all is well."""
         return gr.skip() if bench is None else gr.update(value=_findings(bench.problems(asks_sources=True)))
 
-    def start_preview(self, bench: Workbench | None) -> Any:
-        """Send the first rows through the real engine."""
+    def start_preview(self, bench: Workbench | None, previewed: int, preview_id: str) -> Any:
+        """Send the first rows through the real engine; a second click while they are on their way pays for nothing."""
         faults = self._faults(bench)
         if bench is None or faults:
             return faults or gr.skip()
+        if previewed == bench.revision and not self.studio.previews.result(preview_id)["is_done"]:
+            return gr.skip()
         run_id = self.studio.previews.start(bench.spec, rows=PREVIEWED, pipeline_id=bench.id)
-        return self.look(run_id) | {self.found: gr.update(value={"sentence": ""})}
+        return self.look(run_id) | {self.previewed: bench.revision, self.found: gr.update(value={"sentence": ""})}
 
     def last_preview(self, bench: Workbench | None) -> Any:
         """The last preview of the pipeline, as after a reload."""

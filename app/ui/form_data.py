@@ -55,7 +55,7 @@ def data_picker(form: "StepForm", field: Field) -> None:
         if not path:
             return gr.skip()
         try:
-            return choose(bench, chosen, datasets.add(path))
+            return choose(bench, chosen, datasets.add(path)) | {upload: gr.update(value=None)}
         except StillroomError as error:
             say(error.message)
             return {upload: gr.update(value=None)}

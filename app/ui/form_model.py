@@ -34,6 +34,8 @@ class ModelPicker:
         self.studio = form.desk.studio
         self.place = place_of(llm)
         self.id = field_id(field)
+        self.is_settled = False
+        """Whether a connection was made from this form; the form that follows is on its way."""
 
     def draw(self, names: Sequence[Field]) -> None:
         """The provider, what it still needs, the model's name and the test."""
@@ -59,13 +61,18 @@ class ModelPicker:
         return self._put(moved_to(self.studio, llm, place))
 
     def connect(self, bench: Workbench, chosen: Chosen, address: str, key: str) -> Any:
-        """Remember another server with its key, and use it."""
+        """Remember another server with its key, and use it; a second click finds that done."""
+        if self.is_settled:
+            return gr.skip()
         made = self.studio.connections.add(CUSTOM.id, key, base_url=address)
+        self.is_settled = True
         return self._put(moved_to(self.studio, self._now(), f"connection:{made.name}"))
 
     def save_key(self, bench: Workbench, chosen: Chosen, key: str) -> Any:
         """Remember the key of the provider, and use it."""
         llm = self._now()
+        if self.is_settled:
+            return gr.skip()
         if place_of(llm) != self.place:
             # Pressed in a form that was about to go: the key must not end up with another provider.
             raise RunConflict("Another provider was chosen meanwhile. Enter its key again.")
@@ -74,6 +81,7 @@ class ModelPicker:
             self.studio.connections.set_key(self.studio.connections.named(name).id, key)
         else:
             name = self.studio.connections.add(name, key).name
+        self.is_settled = True
         moved = moved_to(self.studio, llm, f"connection:{name}")
         return self._put(moved | {model_field(moved): llm.get(model_field(llm)) or ""})
 

@@ -233,6 +233,13 @@ _PAGE_SCRIPT = """
     event.preventDefault();
     actions[selector]();
   });
+  // Gradio has one title for all pages; tabs and bookmarks are told apart by the heading.
+  const name = () => {
+    const title = document.querySelector(".sr-title")?.textContent.trim();
+    const wanted = !title || title === "Home" ? "Stillroom" : `${title} \u00b7 Stillroom`;
+    if (document.title !== wanted) document.title = wanted;
+  };
+  new MutationObserver(name).observe(document.body, {subtree: true, childList: true, characterData: true});
   system.addEventListener("change", paint);
   new MutationObserver(paint).observe(document.body, {attributes: true, attributeFilter: ["class"]});
   paint();

@@ -1,8 +1,9 @@
 """The pipeline that is open in one window: every change is saved at once, in the order in which it was made."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from app.studio import Studio
 from app.ui.columns import StepColumns, columns_of
@@ -31,7 +32,6 @@ class Workbench:
         self.id = draft.id
         self.spec = draft.spec
         self.revision = draft.revision
-        self.notes = list(draft.notes)
 
     def change(self, edit: Callable[[PipelineSpec], PipelineSpec]) -> bool:
         """Make and save a change; False when it changed nothing.
@@ -47,8 +47,10 @@ class Workbench:
             return True
 
     def problems(self, *, asks_sources: bool = False) -> list[Problem]:
-        """Everything wrong with the pipeline as it stands; a model without a name is told before it is asked."""
-        return [*self._studio.checks.check(self.spec, asks_sources=asks_sources), *_unnamed_models(self.spec)]
+        """Everything wrong with the pipeline as it stands; a model that cannot be asked is told before it is asked."""
+        found = self._studio.checks.check(self.spec, asks_sources=asks_sources)
+        names = {one.name for one in self._studio.connections.list()}
+        return [*found, *_unnamed_models(self.spec), *_lost_connections(self.spec, names)]
 
     def columns(self) -> dict[str, StepColumns]:
         """The columns around every step."""
@@ -56,8 +58,22 @@ class Workbench:
 
 
 def _unnamed_models(spec: PipelineSpec) -> Iterator[Problem]:
+    for name, field, held in _models(spec):
+        if held.get(model_field(held)) == "":
+            message = f"Step '{name}' needs a model. Choose one, or Rehearsal to try it without."
+            yield Problem(name, f"{field}.{model_field(held)}", message)
+
+
+def _lost_connections(spec: PipelineSpec, known: Collection[str]) -> Iterator[Problem]:
+    for name, field, held in _models(spec):
+        connection = held.get("connection")
+        if connection and connection not in known:
+            message = f"Step '{name}' asks a model by the connection '{connection}', which is not here. Choose another."
+            yield Problem(name, f"{field}.{model_field(held)}", message)
+
+
+def _models(spec: PipelineSpec) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for step in spec.steps:
         for field, held in step.items():
-            if isinstance(held, dict) and "use" in held and held.get(model_field(held)) == "":
-                message = f"Step '{step['name']}' needs a model. Choose one, or Rehearsal to try it without."
-                yield Problem(step["name"], f"{field}.{model_field(held)}", message)
+            if isinstance(held, dict) and "use" in held:
+                yield str(step["name"]), field, held

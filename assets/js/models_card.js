@@ -31,7 +31,9 @@ export function serverForm(server, act, refresh) {
     event.preventDefault();
     const sent = { address: address.value, key: key.value };
     key.value = "";
-    if (await act(server.add_server, sent, "Connected.")) refresh();
+    add.disabled = true;
+    if (await act(server.add_server, sent, "Connected.")) await refresh();
+    add.disabled = false;
   });
   return form;
 }
@@ -67,7 +69,9 @@ function keyForm(one, server, act, refresh) {
     event.preventDefault();
     const sent = { provider: one.id, connection: replaces?.id ?? "", key: key.value, address: address?.value ?? "" };
     key.value = "";
-    if (await act(server.save_key, sent, `The key for ${one.title} is saved. It is never shown again.`)) refresh();
+    save.disabled = true;
+    if (await act(server.save_key, sent, `The key for ${one.title} is saved. It is never shown again.`)) await refresh();
+    save.disabled = false;
   });
   return form;
 }

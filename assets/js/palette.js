@@ -6,15 +6,22 @@ import { meet } from "./mount.js";
 /** Shows props.value = {shelves: [{name, components: [{use, title, doc, icon}]}]}; choosing one is `component_pick`. */
 export function mount(target) {
   const { host, props, watch, trigger } = meet(target, "sr-palette");
+  let isPicked = false;
+  // A second click would add a second step.
+  const pick = (use) => {
+    if (!isPicked) trigger("component_pick", { use });
+    isPicked = true;
+  };
   const paint = () => {
-    host.replaceChildren(...(props.value?.shelves ?? []).map((shelf) => shelfOf(shelf, trigger)));
+    isPicked = false;
+    host.replaceChildren(...(props.value?.shelves ?? []).map((shelf) => shelfOf(shelf, pick)));
     host.dataset.ready = "1";
   };
   watch("value", paint);
   paint();
 }
 
-function shelfOf(shelf, trigger) {
+function shelfOf(shelf, pick) {
   const section = el("section", "sr-shelf");
   el("h3", "sr-h3", shelf.name, section);
   const list = el("ul", "", "", section);
@@ -28,7 +35,7 @@ function shelfOf(shelf, trigger) {
     const words = el("span", "", "", node);
     el("strong", "", component.title, words);
     el("span", "sr-note", component.doc, words);
-    node.addEventListener("click", () => trigger("component_pick", { use: component.use }));
+    node.addEventListener("click", () => pick(component.use));
   }
   return section;
 }

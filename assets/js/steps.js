@@ -1,6 +1,6 @@
 // The steps of a pipeline as a column of cards, joined by lines.
 
-import { el, icon, iconButton } from "./dom.js";
+import { button, el, icon, iconButton } from "./dom.js";
 import { meet } from "./mount.js";
 import { plural } from "./words.js";
 
@@ -29,7 +29,8 @@ function nothing(value, onEvent) {
   box.append(icon("build"));
   el("h2", "", "No steps yet", box);
   el("p", "", "Add the first one: most pipelines begin by loading a file.", box);
-  if (value.insertable) box.append(adder(0, onEvent));
+  const add = () => onEvent("step_add", { index: 0 });
+  if (value.insertable) box.append(button("Add a step here", { glyph: "plus", className: "sr-button sr-primary", onClick: add }));
   return box;
 }
 

@@ -1,6 +1,22 @@
-from playwright.sync_api import BrowserContext, Page, expect
+import re
+
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.person import choose_step, field, fill, open_build, open_home, problem, ready, start_with
+
+OLD = """distilabel: {version: 1.5.3}
+pipeline:
+  name: old
+  steps:
+    - name: load
+      step:
+        name: load
+        weird: 3
+        data: [{instruction: hello}]
+        type_info: {module: distilabel.steps.generators.data, name: LoadDataFromDicts}
+  connections:
+    - {from: load, to: []}
+"""
 
 
 def steps(page: Page) -> list[str]:
@@ -157,3 +173,109 @@ def test_what_a_model_writes_is_never_taken_for_markup(page: Page, models, app, 
     page.goto(f"/run?id={run}")
     expect(page.locator(".sr-g-row").first).to_contain_text("<img src=x")
     assert page.evaluate("window.hit") is None
+
+
+def test_the_second_click_of_two_does_nothing(page: Page, app) -> None:
+    start_with(page, "Start blank")
+    page.locator("#palette [data-use='LoadDataFromDicts']").dblclick()
+    expect(field(page, "name")).to_have_value("load_data_from_dicts_0")
+    add(page, "KeepColumns", at=0)
+    expect(field(page, "name")).to_have_value("keep_columns_0")
+    assert steps(page) == ["load_data_from_dicts_0", "keep_columns_0"]
+    page.get_by_role("button", name="Remove keep_columns_0").dblclick()
+    expect(page.locator(".sr-step-name")).to_have_text(["load_data_from_dicts_0"])
+    add(page, "TextGeneration", at=0)
+    expect(field(page, "name")).to_have_value("text_generation_0")
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
+def test_two_clicks_on_preview_pay_for_one(page: Page, models, app) -> None:
+    connection = app.studio.connections.add("custom", "", base_url=models.base_url)
+    draft = app.studio.pipelines.create("transform", dataset_id=app.studio.datasets.add_sample().id)
+    step = next(step for step in draft.spec.steps if step["name"] == "transform")
+    step["llm"] = app.studio.providers.llm("m", connection=connection.name)
+    app.studio.pipelines.save(draft.id, draft.spec, draft.revision)
+    models.behavior.latency_ms = 800
+    page.goto(f"/build?pipeline={draft.id}")
+    open_build(page)
+    page.locator("#preview-button").dblclick()
+    expect(page.locator(".sr-preview")).to_have_attribute("data-ready", "done")
+    assert len(models.requests) == 5
+
+
+def test_what_is_wrong_with_json_can_be_read(page: Page) -> None:
+    start_with(page, "Start blank")
+    page.locator("#palette [data-use='LoadDataFromDicts']").click()
+    page.locator("#f-data .cm-content").click()
+    page.keyboard.insert_text('[{"instruction": "hello"}, oops')
+    page.locator("#f-name input, #f-name textarea").first.click()
+    said = problem(page, "data")
+    expect(said).to_have_text("This is not valid JSON (line 1).")
+    assert is_uncovered(said)
+
+
+def test_what_is_wrong_with_a_model_can_be_read(page: Page) -> None:
+    start_with(page, "Label rows")
+    choose_step(page, "label")
+    said = problem(page, "llm-model")
+    said.scroll_into_view_if_needed()
+    assert is_uncovered(said)
+
+
+def is_uncovered(element: Locator) -> bool:
+    """Whether a person can see the middle and the foot of an element."""
+    return bool(
+        element.evaluate(
+            """node => {
+              const { left, width, top, height } = node.getBoundingClientRect();
+              const seen = (y) => node.contains(document.elementFromPoint(left + Math.min(20, width / 2), y));
+              return seen(top + height / 2) && seen(top + height - 3);
+            }"""
+        )
+    )
+
+
+def test_the_form_of_another_step_begins_at_its_top(page: Page) -> None:
+    start_with(page, "Label rows")
+    choose_step(page, "label")
+    inspector = page.locator("#inspector")
+    inspector.evaluate("form => form.scrollTo(0, 600)")
+    choose_step(page, "load_data")
+    assert inspector.evaluate("form => form.scrollTop") == 0
+
+
+def test_a_reload_opens_the_pipeline_that_was_open(page: Page, app) -> None:
+    start_with(page, "Label rows")
+    page.goto("/build")
+    open_build(page)
+    expect(page).to_have_url(re.compile("/build\\?pipeline=p_"))
+    address = page.url
+    app.studio.pipelines.create("blank")
+    page.reload()
+    open_build(page)
+    expect(page).to_have_url(address)
+
+
+def test_a_model_of_another_stillroom_is_told_before_it_is_asked(page: Page, app) -> None:
+    draft = app.studio.pipelines.create("label_rows", dataset_id=app.studio.datasets.add_sample().id)
+    step = next(step for step in draft.spec.steps if step["name"] == "label")
+    step["llm"] = {"use": "OpenAILLM", "model": "m", "connection": "elsewhere"}
+    app.studio.pipelines.save(draft.id, draft.spec, draft.revision)
+    page.goto(f"/build?pipeline={draft.id}")
+    open_build(page)
+    page.locator("#run-button").click()
+    expect(ready(page, "sr-problems")).to_contain_text("by the connection 'elsewhere', which is not here")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_an_older_file_held_that_is_gone_is_listed(page: Page) -> None:
+    open_home(page)
+    page.get_by_label("Pipeline file").set_input_files(
+        {"name": "old.yaml", "mimeType": "text/yaml", "buffer": OLD.encode()}
+    )
+    dialog = page.get_by_role("dialog", name="Not everything could be taken over")
+    expect(dialog.get_by_role("listitem")).to_contain_text(["'weird' has no counterpart and was left out. It was 3."])
+    dialog.get_by_role("button", name="Open the pipeline").click()
+    page.wait_for_url("**/build?pipeline=*")
+    open_build(page)
+    assert steps(page) == ["load"]

@@ -103,11 +103,54 @@ def test_the_theme_a_person_chose_is_kept(page: Page) -> None:
     expect(page.locator("body")).to_have_class("dark")
 
 
+def test_a_tab_is_named_after_its_page(page: Page, address: str) -> None:
+    visit(page, address)
+    heading = page.locator("h1").inner_text()
+    expect(page).to_have_title("Stillroom" if address == "/" else f"{heading} · Stillroom")
+
+
+def test_the_header_stays_in_sight(page: Page, something_to_see: str) -> None:
+    visit(page, f"/run?id={something_to_see}")
+    page.set_viewport_size({"width": 1440, "height": 480})
+    page.locator(".sr-grid").evaluate("grid => grid.scrollIntoView()")
+    expect(page.locator("h1")).to_be_in_viewport(ratio=1)
+    header, grid = page.locator(".sr-header").bounding_box(), page.locator(".sr-grid").bounding_box()
+    assert header and grid and grid["y"] >= header["y"] + header["height"]
+
+
+def test_the_results_can_be_saved_on_a_phone(phone: Page, something_to_see: str) -> None:
+    visit(phone, f"/run?id={something_to_see}")
+    phone.locator(".sr-menu > summary").click()
+    expect(phone.get_by_role("link", name="Parquet")).to_be_in_viewport(ratio=1)
+
+
 def test_a_run_that_is_not_there_is_told_in_a_sentence(page: Page, troubles: list[str]) -> None:
     page.goto("/run?id=r_nothing")
-    expect(page.get_by_role("alert").first).to_contain_text("There is no run 'r_nothing'.")
+    expect(page.get_by_role("alert")).to_contain_text("There is no run 'r_nothing'.")
+    expect(page.get_by_text("Export")).to_have_count(0)
+    page.get_by_role("link", name="See all runs").click()
+    ready(page, "sr-runs")
     page.close()
     troubles[:] = [trouble for trouble in troubles if "404" not in trouble]
+
+
+def test_an_address_without_a_page_leads_home(page: Page, troubles: list[str]) -> None:
+    page.goto("/no/such")
+    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    page.get_by_role("link", name="Go to Home").click()
+    ready(page, "sr-home")
+    troubles[:] = [trouble for trouble in troubles if "404" not in trouble]
+
+
+def test_what_is_private_looks_so(page: Page, something_to_see: str) -> None:
+    visit(page, f"/run?id={something_to_see}")
+    page.locator(".sr-menu > summary").click()
+    page.get_by_role("button", name="Hugging Face Hub").click()
+    box = page.get_by_role("checkbox", name="Private")
+    expect(box).to_be_checked()
+    ticked = box.evaluate("box => getComputedStyle(box).backgroundColor")
+    box.uncheck()
+    assert ticked == "rgb(47, 111, 94)" != box.evaluate("box => getComputedStyle(box).backgroundColor")
 
 
 def test_a_page_without_a_run_leads_to_all_of_them(page: Page) -> None:
