@@ -5,8 +5,10 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
+from pathlib import Path
 from types import CodeType
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -30,6 +32,7 @@ class Hint:
         return schema
 
 
+READ = "read_from_file"
 RUNTIME = Hint("runtime", True)
 INCIDENTAL = Hint("incidental", True)
 
@@ -144,6 +147,48 @@ class Component(BaseModel):
                 data[name] = plain(value)
         return data
 
+    def save(self, path: str | Path, format: Literal["yaml", "json"] | None = None) -> None:
+        """Write the component to a YAML or JSON file, by the ending of its name unless `format` says which."""
+        _files().save(self, path, format)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """A component from what `dump` gave: its name is looked up in the catalog, and nothing is imported for it.
+
+        Raises: ConfigError, or a subclass, for a key, an unknown name or a component of another kind.
+        """
+        return cast(Self, _files().build(cls, data))
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """A component from a YAML file."""
+        return cast(Self, _files().read(cls, path, "yaml"))
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Self:
+        """A component from a JSON file."""
+        return cast(Self, _files().read(cls, path, "json"))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """A component from a YAML or JSON file, by the ending of its name."""
+        return cast(Self, _files().read(cls, path))
+
+    @property
+    def is_from_file(self) -> bool:
+        """Whether a file said what its addresses are, so that keys of the environment go to their own providers."""
+        return READ in self.__dict__
+
+    def mark_as_read(self) -> None:
+        """Remember, here and in the components it holds, that a file said what they are."""
+        # Kept beside the fields, as cached properties are: private attributes are slow, and every call reads this.
+        self.__dict__[READ] = True
+        for name in component_fields(type(self)):
+            value = getattr(self, name)
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(part, Component):
+                    part.mark_as_read()
+
     def signature(self) -> str:
         """A hash of all that can change this component's results; keys, addresses and batch sizes are not in it."""
         return hashlib.blake2b(orjson.dumps(self._identity(), option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
@@ -185,6 +230,11 @@ class Component(BaseModel):
 
     def _title(self) -> str:
         return type(self).__name__
+
+
+def _files() -> Any:
+    # Files stand above components, as they need the catalog; found by name, as no component may import them.
+    return import_module("components.pipeline.component_file")
 
 
 def is_runtime(field: FieldInfo) -> bool:

@@ -7,10 +7,11 @@ from pydantic import Field, SecretStr, field_validator
 from components.component import Component, Incidental, RuntimeParameter
 from components.llms.endpoint import Endpoint, Site, checked_base_url, checked_headers, locate, open_endpoint
 from components.llms.providers import Preset, preset
-from components.vault import current_vault
+from components.vault import FileVault, ScriptVault, current_vault, lend
 
 FLEX_SECONDS = 900.0
 OPENED = "opened"
+FILE_VAULT = FileVault()
 
 
 class Addressed(Component):
@@ -53,11 +54,15 @@ class Addressed(Component):
     @property
     def endpoint(self) -> Endpoint:
         """Where the model is, and the key for it. Raises: CredentialError where there is none."""
-        asked = (self.base_url, self.connection, self.api_key, self.default_headers, current_vault())
+        vault = current_vault()
+        if self.is_from_file and isinstance(vault, ScriptVault):
+            vault = FILE_VAULT
+        asked = (self.base_url, self.connection, self.api_key, self.default_headers, vault)
         # Kept beside the fields, as cached properties are: private attributes are slow, and every call reads this.
         held: tuple[Any, Endpoint] | None = self.__dict__.get(OPENED)
         if held is None or held[0] != asked:
-            held = asked, open_endpoint(self.preset, self.site, self.api_key, self.default_headers or {})
+            with lend(vault):
+                held = asked, open_endpoint(self.preset, self.site, self.api_key, self.default_headers or {})
             self.__dict__[OPENED] = held
         return held[1]
 

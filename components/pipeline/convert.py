@@ -52,6 +52,13 @@ def convert(document: Mapping[str, Any]) -> tuple[PipelineSpec, list[str]]:
     return spec, notes
 
 
+def convert_component(old: Mapping[str, Any], wanted: type[Component]) -> tuple[dict[str, Any], list[str]]:
+    """A single component that the older library saved, as plain data, and what could not be taken over."""
+    notes: list[str] = []
+    title = _text(_part(old, "type_info").get("name")) or "The component"
+    return _component(old, title, notes, wanted), notes
+
+
 def _steps(listed: Any, notes: list[str]) -> Iterator[dict[str, Any]]:
     for number, entry in enumerate(listed if isinstance(listed, list) else [], start=1):
         old = _part(entry, "step")

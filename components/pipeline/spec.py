@@ -95,7 +95,7 @@ class PipelineSpec(BaseModel):
         return cls(
             name=name,
             description=description,
-            steps=[_without_keys(step.dump()) for step in graph.steps.values()],
+            steps=[without_keys(step.dump()) for step in graph.steps.values()],
             connections=[connection for connection in connections if connection.to],
             routing=[{"from": step, **router.dump()} for step, router in graph.routers.items()],
         )
@@ -230,7 +230,8 @@ def keys_in(data: Mapping[str, Any]) -> Iterator[str]:
                     yield from (f"{place}.{path}" for path in keys_in(item))
 
 
-def _without_keys(data: dict[str, Any]) -> dict[str, Any]:
+def without_keys(data: dict[str, Any]) -> dict[str, Any]:
+    """Plain data of a component, its keys taken out."""
     for path in list(keys_in(data)):
         *parents, last = path.split(".")
         holder: Any = data
