@@ -12,6 +12,7 @@ from app.studio.batch_terms import PATIENCE_HOURS, KnownTerms, Terms, is_on_this
 from app.studio.orphans import Journaled, JournalReader
 from app.studio.progress import moment
 from components.pipeline.batch import BatchStore
+from components.pipeline.batch.machine import is_unsent
 from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import JOB, REQUEST, SET
 from components.pipeline.batch.writing import is_adopted
@@ -54,8 +55,10 @@ class JobFacts:
         runs = {row["key"]: (row.pop("run_name"), row.pop("run_state")) for row in rows}
         jobs = [BatchJob(**row) for row in rows]
         sets = self._sets({job.set_key for job in jobs})
-        counts = self.counts(jobs)
-        found = [self._line(job, sets[job.set_key], counts[job.key], *runs[job.key]) for job in jobs]
+        counts, held = self.counts(jobs), self._held_back(jobs)
+        found = [
+            self._line(job, sets[job.set_key], counts[job.key], *runs[job.key], held.get(job.key, "")) for job in jobs
+        ]
         found.sort(key=lambda line: not line["needs_person"])
         return [*(self._orphans() if run_id is None else []), *found]
 
@@ -64,7 +67,8 @@ class JobFacts:
         batch = self._store.set(job.set_key)
         assert batch is not None
         name, state = self._run(batch)
-        facts = self._line(job, batch, self.counts([job])[job.key], name, state)
+        held_back = self._held_back([job]).get(job.key, "")
+        facts = self._line(job, batch, self.counts([job])[job.key], name, state, held_back)
         events = [
             {"at": moment(event.at), "kind": event.kind, "message": event.message}
             for event in self._store.events(job.key)
@@ -133,8 +137,20 @@ class JobFacts:
             row = connection.execute(query).first()
         return (row.name, row.state) if row else (None, None)
 
+    def _held_back(self, jobs: Sequence[BatchJob]) -> dict[str, str]:
+        """The jobs that wait for somebody to continue a run, and why."""
+        unsent = [job for job in jobs if is_unsent(job) and job.cancel_requested_at is None]
+        why = self._store.held_back({job.set_key for job in unsent}) if unsent else {}
+        return {job.key: why[job.set_key] for job in unsent if job.set_key in why and job.state != JobState.BLOCKED}
+
     def _line(
-        self, job: BatchJob, batch: BatchSet, counts: dict[str, int], run_name: str | None, run_state: str | None
+        self,
+        job: BatchJob,
+        batch: BatchSet,
+        counts: dict[str, int],
+        run_name: str | None,
+        run_state: str | None,
+        held_back: str,
     ) -> Facts:
         terms = self._terms.of(batch)
         without_answer = sum(counts[state] for state in WITHOUT_ANSWER)
@@ -152,7 +168,8 @@ class JobFacts:
             "state": job.state,
             "status": job.status,
             "outcome": job.outcome,
-            "message": job.message or (LATE_SENTENCE if is_late else ""),
+            "message": held_back or job.message or (LATE_SENTENCE if is_late else ""),
+            "is_held_back": bool(held_back),
             "needs_person": job.state in WITH_PERSON or is_late,
             "attempt": job.attempt,
             "n": sum(counts.values()) if is_adopted(job) else job.n,
@@ -164,7 +181,7 @@ class JobFacts:
             "ended_at": moment(job.ended_at),
             "expires_at": moment(job.expires_at),
             "results_until": moment(job.results_expire_at),
-            "next_look_at": moment(job.next_poll_at) if _is_waiting(job) else None,
+            "next_look_at": moment(job.next_poll_at) if _is_waiting(job) and not held_back else None,
             "cancel_requested_at": moment(job.cancel_requested_at),
             **_money(job, counts, terms, without_answer),
             "can": _can(job, counts, terms),

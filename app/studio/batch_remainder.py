@@ -11,7 +11,7 @@ from app.studio.runs import ENDED, RESTING, Runs
 from components.errors import RunConflict
 from components.pipeline.batch import actions
 from components.pipeline.batch.resend import plan_again
-from components.pipeline.batch.states import FINISHED, RequestState
+from components.pipeline.batch.states import RequestState
 from components.pipeline.batch.store import REQUEST, SET
 from components.pipeline.ledger.cells import CELL
 from components.pipeline.ledger.tables import BatchJob, BatchRequest
@@ -36,6 +36,8 @@ class Remainder:
             requests = self._store.without_answer(job_key=mine.key)
             if not requests:
                 return 0
+            if why := self._store.held_back([mine.set_key]).get(mine.set_key):
+                raise RunConflict(f"Nothing is sent again for this job. {why}")
             self._check_cap(mine, len(requests))
             provider = self._hold.provider(mine)
             plan = partial(plan_again, self._store, provider, mine.set_key, requests)
@@ -62,13 +64,14 @@ class Remainder:
         Raises: NotFound; RunConflict while jobs are out, the run is under way, or answers are not in it yet.
         """
         run = self._runs.get(run_id)
-        if any(job.state not in FINISHED for job in self._hold.jobs_of(run_id, step)):
-            raise RunConflict("A batch job of this step is still out. Cancel it first; its finished rows are kept.")
+        actions.check_nothing_out(self._store, run_id, step)
         if run.state not in (*ENDED, *RESTING):
             raise RunConflict("This run is under way. Wait until it rests, then finish the rest now.")
         waiting = self._not_taken_up(run_id, step)
         if waiting:
             raise RunConflict(f"{waiting:,} answers came back and are not in the run yet. Continue the run first.")
+        if run.state in RESTING and self._has_news_of_others(run_id, step):
+            raise RunConflict("Answers came back to a job of another run that may be for this one. Continue it first.")
         self._ledger.update_run(run_id, origin="app", finished_at=None, command="")
         return actions.finish_online(self._store, run_id, step)
 
@@ -86,6 +89,17 @@ class Remainder:
                 f"Sent again, these rows may cost up to ${again:,.2f}, which could pass the run's cap of "
                 f"${run.cap:,.2f}. Raise the cap first."
             )
+
+    def _has_news_of_others(self, run_id: str, step: str) -> bool:
+        """Whether another run's job has answers that the step has not; Continue takes up those that are for it."""
+        open_states = [str(CellState.PENDING), str(CellState.RUNNING)]
+        settled = select(CELL.c.key).where(
+            CELL.c.run_id == run_id, CELL.c.step == step, CELL.c.state.not_in(open_states)
+        )
+        is_ok = (REQUEST.c.set_key.in_(self._store.used_by(run_id, step)), REQUEST.c.state == str(RequestState.OK))
+        query = select(REQUEST.c.cell_key).where(*is_ok, REQUEST.c.cell_key.not_in(settled)).limit(1)
+        with self._ledger.database.read() as connection:
+            return connection.execute(query).first() is not None
 
     def _not_taken_up(self, run_id: str, step: str) -> int:
         """Answers that came back after the run last looked: asked again now, they would be paid for twice."""

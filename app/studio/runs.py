@@ -14,6 +14,7 @@ from app.studio.errors import NotFound
 from app.studio.pipelines import Pipelines
 from app.studio.progress import Progress, moment
 from components.errors import ConfigError, RunConflict
+from components.pipeline import artifacts
 from components.pipeline.ledger import Ledger, Run
 from components.pipeline.ledger.cells import EVENT, RUN
 from components.pipeline.ledger.ledger import LEASE_SECONDS
@@ -175,6 +176,7 @@ class Runs:
         if self.is_abandoned(run) and run.state != RunState.QUEUED:
             self._ledger.set_state(run_id, RunState.STOPPED, "Its process is gone.")
         self._ledger.delete_run(run_id)
+        artifacts.remove(self._ledger, run_id)
 
     def is_abandoned(self, run: Run) -> bool:
         """Whether a run is marked as under way while nobody works on it."""
@@ -193,12 +195,19 @@ class Runs:
         # The worker looks at the state once more after it has named its engine: one of us sees the other.
         engine = self._dispatch.engine(run_id)
         if engine is not None:
+            # Whoever sends batch jobs looks it up, and the run may need a few seconds to come to its rest.
+            self._ask(run_id, _word(state))
             engine.pause(sentence) if state is RunState.PAUSED else engine.stop(sentence)
         elif not moved:
             if self.is_abandoned(self.get(run_id)):
                 self._ledger.set_state(run_id, state, sentence)
             else:
-                self._ledger.ask(run_id, _word(state))
+                self._ask(run_id, _word(state))
+
+    def _ask(self, run_id: str, word: str) -> None:
+        # With nobody at work on it any more, a word left lying would hold its batch jobs back.
+        query = update(RUN).where(RUN.c.id == run_id, RUN.c.lease_owner != "").values(command=word)
+        self._ledger.database.write(lambda connection: connection.execute(query))
 
     def _move(self, run_id: str, from_states: Sequence[RunState], state: RunState, sentence: str) -> bool:
         names = [str(one) for one in from_states]

@@ -85,14 +85,27 @@ def resubmit(store: BatchStore, job: BatchJob) -> None:
     store.change(job.key, state, "Resubmitted by a person.", message="", intent_at=None, next_poll_at=0.0)
 
 
+def check_nothing_out(store: BatchStore, run_id: str, step: str) -> None:
+    """Raises: RunConflict while a job is out from which a step may get answers, also one of another run."""
+
+    def is_out(set_keys: list[str]) -> bool:
+        return any(job.state not in FINISHED for key in set_keys for job in store.jobs(key))
+
+    if is_out([batch.key for batch in store.sets_of(run_id, step)]):
+        raise RunConflict("A batch job of this step is still out. Cancel it first; its finished rows are kept.")
+    if is_out(store.used_by(run_id, step)):
+        raise RunConflict(
+            "This step takes answers from a batch job of another run, which is still out. Wait until it ended, or "
+            "cancel it first; its finished rows are kept."
+        )
+
+
 def finish_online(store: BatchStore, run_id: str, step: str) -> int:
     """Have the rest of a step's rows done now, at the full price; returns how many rows were left.
 
     Raises: RunConflict while a job is still out: cancel it and let it be collected first.
     """
-    for batch in store.sets_of(run_id, step):
-        if any(job.state not in FINISHED for job in store.jobs(batch.key)):
-            raise RunConflict("A batch job of this step is still out. Cancel it first; its finished rows are kept.")
+    check_nothing_out(store, run_id, step)
     run = store.ledger.run(run_id)
     spec = json.loads(run.spec)
     for entry in spec["steps"]:

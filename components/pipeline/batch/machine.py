@@ -109,6 +109,8 @@ class Machine:
 
     def _step(self, hand: InHand) -> bool:
         match place_of(hand.job):
+            case JobState.PLANNED | JobState.UPLOADED if submitting.is_held_back(hand):
+                return False
             case JobState.PLANNED:
                 return submitting.upload(hand)
             case JobState.UPLOADED:
@@ -119,6 +121,11 @@ class Machine:
                 return collecting.poll(hand)
             case _:
                 return collecting.collect(hand)
+
+
+def is_unsent(job: BatchJob) -> bool:
+    """Whether nothing of a job is at its provider, nor may be."""
+    return place_of(job) in (JobState.PLANNED, JobState.UPLOADED)
 
 
 def place_of(job: BatchJob) -> JobState:

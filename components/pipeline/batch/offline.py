@@ -29,6 +29,7 @@ from components.pipeline.batch.machine import Machine
 from components.pipeline.batch.matching import HandedIn, Want, find, names_of
 from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.planning import Limits, Plan, Request, Unsendable, plan_files
+from components.pipeline.batch.reading import HELD_BACK
 from components.pipeline.batch.states import FINISHED, JobState
 from components.pipeline.batch.store import BatchStore
 from components.pipeline.garbage import few_collections
@@ -96,6 +97,8 @@ class Batches:
         while True:
             handed, fresh = find(self.store, wants, run_id=run_id, step=step, reuses=reuses)
             if not fresh:
+                if run_id is not None:
+                    self.store.use(handed.sets, run_id, step)
                 return handed
             key, number = self._new_key(fresh, "" if reuses else str(run_id))
             if number and key != looked_for:
@@ -114,11 +117,13 @@ class Batches:
                 raise
             self.machine.reached("planned")
 
-    def advance(self, sets: Sequence[str]) -> None:
-        """Send what is planned, ask about what is out and collect what is done."""
+    def advance(self, sets: Sequence[str], goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Send what is planned, ask about what is out and collect what is done; no further job once not `goes_on`."""
         done: set[str] = set()
         while jobs := [job for key in sets for job in self.store.jobs(key) if job.key not in done]:
             for job in jobs:
+                if not goes_on():
+                    return
                 done.add(job.key)
                 if job.state not in FINISHED and not self._must_wait(job):
                     self.machine.advance(job.key)
@@ -145,6 +150,9 @@ class Batches:
         """Whether a person or a rest is needed first; else whoever calls wants to know how it stands now."""
         if job.state == JobState.BLOCKED:
             return not self._asks_again or job.key in self._blocked
+        if job.state == JobState.HELD and HELD_BACK in job.message:
+            # Whoever asks now is at work, so somebody continued a run that wants it.
+            return False
         return (job.state == JobState.HELD or job.poll_errors > 0) and job.next_poll_at > self._clock()
 
     def _plan(self, key: str, wants: Sequence[Want], count: int, kwargs: Mapping[str, Any]) -> Plan:

@@ -1,6 +1,6 @@
 """The questions asked of what is written down of batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,11 +9,12 @@ from sqlalchemy import Select, and_, func, or_, select
 from components.errors import LedgerError
 from components.pipeline.batch.states import AT_PROVIDER, OPEN_STATES, JobState, RequestState
 from components.pipeline.ledger import Ledger
-from components.pipeline.ledger.cells import CELL
-from components.pipeline.ledger.tables import BatchEvent, BatchJob, BatchRequest, BatchSet
-from components.states import CellState
+from components.pipeline.ledger.cells import CELL, RUN
+from components.pipeline.ledger.tables import BatchEvent, BatchJob, BatchRequest, BatchSet, BatchUse
+from components.states import LIVE_STATES, CellState, RunState
 
 SET = BatchSet.__table__  # type: ignore[attr-defined]
+USE = BatchUse.__table__  # type: ignore[attr-defined]
 JOB = BatchJob.__table__  # type: ignore[attr-defined]
 REQUEST = BatchRequest.__table__  # type: ignore[attr-defined]
 JOB_EVENT = BatchEvent.__table__  # type: ignore[attr-defined]
@@ -61,6 +62,11 @@ class Standing(NamedTuple):
     """Bytes of its reply."""
 
 
+HELD_BACK = "so it is not sent and costs nothing."
+RUN_RESTS = f"Its run is {{}}, {HELD_BACK} Continue the run to send it."
+RUN_GONE = f"Its run was deleted, {HELD_BACK} Cancel it, or run the pipeline again to use it."
+
+
 @dataclass(frozen=True)
 class Queue:
     """What is known of a provider's queue for one model of one account."""
@@ -90,6 +96,24 @@ class BatchReader:
         if step is not None:
             query = query.where(SET.c.step == step)
         return [BatchSet(**row) for row in self._rows(query)]
+
+    def used_by(self, run_id: str, step: str) -> list[str]:
+        """The sets of other runs from which a step takes answers."""
+        query = select(USE.c.set_key).where(USE.c.run_id == run_id, USE.c.step == step)
+        return [row["set_key"] for row in self._rows(query)]
+
+    def held_back(self, set_keys: Collection[str]) -> dict[str, str]:
+        """The sets of which nothing may be sent now, as somebody halted every run that wants it; and why."""
+        owners = self._rows(select(SET.c.key, SET.c.run_id).where(SET.c.key.in_(set_keys), SET.c.run_id.is_not(None)))
+        uses = self._rows(select(USE.c.set_key, USE.c.run_id).where(USE.c.set_key.in_(set_keys)))
+        names = {row["run_id"] for row in (*owners, *uses)}
+        columns = [RUN.c.id, RUN.c.state, RUN.c.command]
+        halted = {row["id"]: _halted(row) for row in self._rows(select(*columns).where(RUN.c.id.in_(names)))}
+        is_live = (RUN.c.id.in_(names), RUN.c.state.in_(LIVE_STATES))
+        live = {row["id"] for row in self._rows(select(RUN.c.id).where(*is_live))}
+        wanted = {row["set_key"] for row in uses if row["run_id"] in live and not halted[row["run_id"]]}
+        whys = {row["key"]: halted.get(row["run_id"], RUN_GONE) for row in owners}
+        return {key: why for key, why in whys.items() if why and key not in wanted}
 
     def job(self, key: str) -> BatchJob:
         """One job by its key. Raises: LedgerError when there is none."""
@@ -250,6 +274,13 @@ class BatchReader:
     def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
         with self.ledger.database.read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _halted(run: dict[str, Any]) -> str:
+    """Why a run sends nothing; empty for one that may."""
+    # What somebody asked of the process that works on it counts before that process has heard of it.
+    rests = {"stop": "stopped", "pause": "paused"}.get(run["command"], run["state"])
+    return RUN_RESTS.format(rests) if rests in (RunState.STOPPED, RunState.PAUSED) else ""
 
 
 def _after(set_key: str, after: tuple[int, int]) -> tuple[Any, ...]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from components.errors import RunConflict
 from components.pipeline.batch import writing
 from components.pipeline.batch.journal import Journal
 from components.pipeline.batch.lease import LEASE_SECONDS, LeaseLost
 from components.pipeline.batch.planning import Plan
-from components.pipeline.batch.reading import JOB, PAGE, REQUEST, SET, BatchReader
+from components.pipeline.batch.reading import JOB, PAGE, REQUEST, SET, USE, BatchReader
 from components.pipeline.batch.states import JobState
 from components.pipeline.batch.writing import Closing, Settled
 from components.pipeline.ledger import Ledger
@@ -124,6 +124,20 @@ class BatchStore(BatchReader):
         """Take another key of the same account for the one that made a set."""
         query = update(SET).where(SET.c.key == set_key).values(account=account)
         self.ledger.database.write(lambda connection: connection.execute(query))
+
+    def use(self, set_keys: Sequence[str], run_id: str, step: str) -> None:
+        """Write down that a step takes answers from these sets, those of other runs among them."""
+        others = select(SET.c.key).where(
+            SET.c.key.in_(set_keys), or_(SET.c.run_id.is_(None), SET.c.run_id != run_id, SET.c.step != step)
+        )
+        known = select(USE.c.set_key).where(USE.c.run_id == run_id, USE.c.step == step)
+
+        def write(connection: Connection) -> None:
+            fresh = connection.execute(others.where(SET.c.key.not_in(known))).scalars().all()
+            if fresh:
+                connection.execute(insert(USE), [{"set_key": key, "run_id": run_id, "step": step} for key in fresh])
+
+        self.ledger.database.write(write)
 
     def settle(self, job: BatchJob, results: Sequence[Settled]) -> None:
         """Write results down; an answer that is there is never made worse, and one of another job never touched."""

@@ -18,6 +18,7 @@ from components.pipeline.ledger.tables import BatchJob
 
 FIRST_LOOK = 5.0
 LATER_LOOK = 300.0
+HELD_BACK_LOOK = 60.0
 WORST_HOURS = 26
 ASK = (
     "The provider did not say whether it made this job, and it cannot be looked up for sure. Look at the provider's "
@@ -26,6 +27,17 @@ ASK = (
 RIGHT_ONE = "Re-attach the right one, or resubmit the job."
 MAY_EXIST = "Canceled. Nobody can tell whether it was made: look at the provider's own page, and cancel it there too."
 LOOKING = "Looking for the job at the provider; it is not made twice."
+
+
+def is_held_back(hand: InHand) -> bool:
+    """Whether somebody halted the run that the job is for, so that it is not sent now; it waits and says so."""
+    job = hand.job
+    why = "" if job.cancel_requested_at else hand.store.held_back([job.set_key]).get(job.set_key, "")
+    if why:
+        is_news = (job.state, job.message) != (JobState.HELD, why)
+        said = {"state": JobState.HELD, "note": why, "message": why} if is_news else {}
+        hand.change(**said, next_poll_at=hand.clock() + jittered(HELD_BACK_LOOK))
+    return bool(why)
 
 
 def upload(hand: InHand) -> bool:

@@ -66,7 +66,7 @@ class BatchNode(RowNode):
         every = self.step.llm.offline_batch_generation_block_until_done
         while True:
             await self.engine.checkpoint()
-            await self.engine.backend.in_thread(batches.advance, handed.sets)
+            await self.engine.backend.in_thread(batches.advance, handed.sets, self._goes_on)
             # Asked first, so that nothing which comes back meanwhile is left lying.
             is_under_way = await self.engine.backend.in_thread(self._is_under_way, handed)
             await self._take_up(batches, handed)
@@ -112,6 +112,9 @@ class BatchNode(RowNode):
         """Whether anything can still come back without a person's help."""
         jobs = [job for key in handed.sets for job in self._store.jobs(key)]
         return any(job.state not in FINISHED and job.state != JobState.BLOCKED for job in jobs)
+
+    def _goes_on(self) -> bool:
+        return not self.engine.is_halted
 
     async def _take_up(self, batches: Batches, handed: HandedIn) -> None:
         answers = batches.answers(handed, self._count)

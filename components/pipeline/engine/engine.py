@@ -134,6 +134,11 @@ class Engine:
 
     # What nodes ask of the engine
 
+    @property
+    def is_halted(self) -> bool:
+        """Whether the run is coming to a rest, so that nothing new may begin."""
+        return self._halt is not None
+
     async def checkpoint(self) -> None:
         """Goes on, or ends the task when the run comes to a rest."""
         if self._halt is not None:

@@ -7,7 +7,7 @@ from sqlalchemy import MetaData, inspect, text
 from components.pipeline.ledger.database import Database
 
 HERE = Path(__file__).parent / "migrations"
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions`."""
 
 

@@ -153,6 +153,16 @@ class BatchSet(LedgerTable, table=True):
     created_at: float = 0.0
 
 
+class BatchUse(LedgerTable, table=True):
+    """A step of a run that takes its answers from the set of another run."""
+
+    __tablename__ = "batch_use"
+
+    set_key: str = Field(primary_key=True, foreign_key="batch_set.key", ondelete="CASCADE")
+    run_id: str = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE", index=True)
+    step: str = Field(primary_key=True)
+
+
 class BatchJob(LedgerTable, table=True):
     """One batch job at a provider: a shard of a set."""
 

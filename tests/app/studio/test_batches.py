@@ -399,3 +399,119 @@ def test_a_preview_is_never_sent_overnight(studio, work, provider):
     run_id = studio.previews.start(overnight(provider), rows=2, use_cache=False)
     assert work(run_id) is RunState.DONE
     assert provider.batches == []
+
+
+# Runs that somebody halted
+
+
+def held(studio, work, provider):
+    """A run whose one job has yet to be sent, as the provider's queue is full."""
+    provider.batch.change(on_create=["queue_full"])
+    run_id, key = submitted(studio, work, overnight(provider))
+    assert (studio.batches.get(key)["state"], provider.batches) == ("held", [])
+    return run_id, key
+
+
+def look(studio):
+    """What the watch does once every job is due."""
+    for job in studio.batches.store.jobs():
+        studio.batches.store.change(job.key, next_poll_at=0.0)
+    studio.batches.look()
+
+
+@pytest.mark.parametrize("halt", ["stop", "pause"])
+def test_nothing_is_sent_for_a_run_that_a_person_halted_until_it_is_continued(studio, work, provider, halt):
+    run_id, key = held(studio, work, provider)
+    getattr(studio.runs, halt)(run_id)
+    job = studio.batches.get(key)
+    assert job["is_held_back"] and "Continue the run to send it." in job["message"] and not job["needs_person"]
+    look(studio)
+    studio.batches.collect(key)
+    studio.batches.refresh(key)
+    look(studio)
+    assert provider.batches == [] and provider.calls("POST", "/v1/batches")[1:] == []
+    assert studio.batches.get(key)["state"] == "held" and not studio.batches.is_open()
+    studio.runs.go_on(run_id)
+    assert work(run_id) is RunState.WAITING_BATCH
+    assert len(provider.batches) == 1 and not studio.batches.get(key)["is_held_back"]
+    assert finished(studio, work, run_id) is RunState.DONE
+    assert all(provider.paid(f"row-{n}") == 1 for n in range(10))
+
+
+def test_what_was_sent_before_a_person_stopped_the_run_is_still_collected(studio, work, provider):
+    run_id, key = submitted(studio, work, overnight(provider))
+    studio.runs.stop(run_id)
+    collected(studio, run_id)
+    assert studio.batches.get(key)["counts"]["ok"] == 10
+
+
+def test_a_planned_job_is_not_sent_while_its_run_is_asked_to_stop(studio, work, provider):
+    run_id, key = held(studio, work, provider)
+    studio.ledger.update_run(run_id, state="running", lease_owner="another", command="stop")
+    look(studio)
+    assert provider.batches == [] and studio.batches.get(key)["is_held_back"]
+
+
+def test_a_job_goes_on_for_another_run_that_waits_for_it(studio, work, provider):
+    first, key = held(studio, work, provider)
+    second = studio.runs.start(overnight(provider))
+    assert work(second) is RunState.WAITING_BATCH
+    studio.runs.stop(first)
+    look(studio)
+    assert len(provider.batches) == 1
+    collected(studio, first)
+    assert studio.batches.wake_runs() == [second]
+    assert work(second) is RunState.DONE
+    assert studio.runs.get(first).state == "stopped"
+    assert studio.batches.get(key)["counts"]["ok"] == 10
+
+
+def test_a_job_of_two_runs_that_are_both_stopped_is_held_back(studio, work, provider):
+    first, key = held(studio, work, provider)
+    second = studio.runs.start(overnight(provider))
+    work(second)
+    studio.runs.stop(second)
+    studio.runs.stop(first)
+    look(studio)
+    assert provider.batches == []
+    studio.runs.go_on(second)
+    assert work(second) is RunState.WAITING_BATCH and len(provider.batches) == 1
+    assert not studio.batches.get(key)["is_held_back"]
+
+
+def test_the_job_of_a_run_that_was_deleted_is_not_sent(studio, work, provider):
+    run_id, key = held(studio, work, provider)
+    studio.runs.stop(run_id)
+    studio.runs.delete(run_id)
+    look(studio)
+    assert provider.batches == [] and "was deleted" in studio.batches.get(key)["message"]
+    assert studio.batches.cancel(key)["state"] == "closed"
+
+
+def test_rows_are_not_sent_again_for_a_run_that_is_stopped(studio, work, provider):
+    provider.batch.change(rows={"row-2": ["400"]})
+    run_id, key = submitted(studio, work, overnight(provider))
+    studio.runs.stop(run_id)
+    collected(studio, run_id)
+    with pytest.raises(RunConflict, match="Its run is stopped, .* Continue the run"):
+        studio.batches.retry(key)
+    assert len(studio.batches.list(run_id=run_id)) == 1
+
+
+def test_the_rest_of_a_run_is_not_done_now_while_the_job_of_another_is_out_for_it(studio, work, provider):
+    provider.batch.change(polls_until_done=50)
+    first, key = submitted(studio, work, overnight(provider))
+    second = studio.runs.start(overnight(provider))
+    assert work(second) is RunState.WAITING_BATCH and len(provider.batches) == 1
+    studio.runs.stop(second)
+    with pytest.raises(RunConflict, match="a batch job of another run, which is still out"):
+        studio.batches.finish_online(second, "answer")
+    provider.batch.change(polls_until_done=1)
+    collected(studio, first)
+    with pytest.raises(RunConflict, match="Continue it first"):
+        studio.batches.finish_online(second, "answer")
+    studio.runs.go_on(second)
+    assert work(second) is RunState.DONE
+    assert studio.batches.finish_online(second, "answer") == 0
+    assert provider.calls("POST", "/v1/chat/completions") == []
+    assert studio.batches.get(key)["counts"]["ok"] == 10
