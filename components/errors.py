@@ -180,6 +180,15 @@ class ReplyError(StillroomError, ValueError):
     statistics: Mapping[str, list[int]] = MappingProxyType({})
 
 
+class CutOff(ReplyError):
+    """The answer stops at its token limit."""
+
+    reason = Reason.CUT_OFF
+
+    def __init__(self, message: str = "The answer was cut off at its token limit. Raise max_new_tokens.") -> None:
+        super().__init__(message)
+
+
 class NotInLabels(ReplyError):
     """The answer is none of the labels."""
 

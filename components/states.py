@@ -49,13 +49,14 @@ LIVE_STATES = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.WAITING_BAT
 
 
 class Reason(StrEnum):
-    """Why a cell failed."""
+    """Why a cell failed, or why a person should look at it."""
 
     BAD_KEY = "bad_key"
     RATE_LIMIT = "rate_limit"
     CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
     UNPARSEABLE = "unparseable"
+    CUT_OFF = "cut_off"
     NOT_IN_LABELS = "not_in_labels"
     PROVIDER_ERROR = "provider_error"
     TIMEOUT = "timeout"
@@ -79,6 +80,7 @@ _SENTENCES = {
     Reason.CONTEXT_TOO_LONG: ("The row is longer than the model can read.", "See the rows"),
     Reason.REFUSED: ("The model or its provider declined to answer.", "See the rows"),
     Reason.UNPARSEABLE: ("The answer came in the wrong form.", "Retry these rows"),
+    Reason.CUT_OFF: ("The answer was cut off at its token limit.", "See the rows"),
     Reason.NOT_IN_LABELS: ("The answer is not one of your labels.", "Review these rows"),
     Reason.PROVIDER_ERROR: ("The provider or the step had an error.", "Retry these rows"),
     Reason.TIMEOUT: ("The provider took too long.", "Retry these rows"),

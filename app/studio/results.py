@@ -15,7 +15,7 @@ from app.studio.table_rows import SHORTENED, Row, cell_of, column_of, label_of, 
 from components.errors import ConfigError, did_you_mean
 from components.pipeline.ledger import Ledger, Run
 from components.pipeline.ledger.results import Query, Result, Results
-from components.states import CellState, LabelState
+from components.states import CellState, LabelState, Reason
 from components.steps.step import METADATA
 
 LONGEST_VALUE = 200_000
@@ -72,6 +72,7 @@ class ResultTables:
         step: str = "",
         *,
         states: Sequence[str] = (),
+        reason: str = "",
         search: str = "",
         sort: str = "",
         descending: bool = False,
@@ -81,13 +82,15 @@ class ResultTables:
     ) -> dict[str, Any]:
         """Some rows of a table. Searching and sorting go by the model's values. Texts over `longest` are shortened.
 
-        Raises: NotFound; ConfigError for an unknown step, state, or a column that cannot be sorted by.
+        Raises: NotFound; ConfigError for an unknown step, state, reason, or a column that cannot be sorted by.
         """
         for state in states:
             if state not in list(CellState):
                 raise ConfigError(f"There is no state '{state}'.{did_you_mean(state, CellState)}")
+        if reason and reason not in list(Reason):
+            raise ConfigError(f"There is no reason '{reason}'.{did_you_mean(reason, Reason)}")
         table = self.table(run_id, step)
-        query = Query(states=states, search=search, sort=sort, descending=descending, offset=offset, limit=limit)
+        query = Query(states, reason, search, sort, descending, offset, limit)
         page = table.results.page(query)
         rows = list(self.merged(table, page.rows))
         return {

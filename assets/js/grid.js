@@ -41,7 +41,7 @@ class Grid {
     this.column = FIXED_COLUMNS;
     this.listeners = new AbortController();
     this.pages = new Pages(`${this.path}/rows`, () => this.paint(), (sentence) => this.complain(sentence));
-    this.pages.query.step = host.dataset.step || props.step || "";
+    this.pages.query.step = this.step = host.dataset.step || props.step || "";
     this.build();
     this.listen();
     if (this.run) this.pages.reset();
@@ -51,7 +51,7 @@ class Grid {
   build() {
     this.bar = toolbar(this.host, {
       onSearch: (q) => this.filter({ q }),
-      onFilter: (state) => this.filter({ state }),
+      onFilter: (state) => this.filter({ state, reason: "", step: this.step }),
     });
     this.problem = el("p", "sr-g-problem", "", this.host);
     this.problem.setAttribute("role", "alert");
@@ -95,8 +95,9 @@ class Grid {
     if (changed) this.refresh();
   }
 
-  sentTo({ state }) {
-    this.filter({ state });
+  sentTo({ step, reason }) {
+    this.bar.clear();
+    this.filter({ step, reason, state: "", q: "" });
     this.host.scrollIntoView({ block: "start", behavior: "smooth" });
   }
 
@@ -121,14 +122,14 @@ class Grid {
     this.follow();
     this.view.paint();
     this.view.mark(this.row, this.column);
-    this.bar.update(counts, query.state, this.sentence());
+    this.bar.update(counts, query, this.sentence());
     this.paintEmpty();
     this.host.dataset.ready = "1";
   }
 
   sentence() {
     const { total, columns, query } = this.pages;
-    const facts = query.q || query.state ? [`${plural(total, "row")} found`] : [];
+    const facts = isFiltered(query) ? [`${plural(total, "row")} found`] : [];
     if (columns.length > MOST_COLUMNS) facts.push(`first ${MOST_COLUMNS} of ${columns.length} columns`);
     return facts.join(", ");
   }
@@ -137,9 +138,8 @@ class Grid {
     const { total, query } = this.pages;
     this.empty.hidden = total > 0;
     if (total > 0) return;
-    const isFiltered = Boolean(query.q || query.state);
-    this.empty.replaceChildren(el("p", "", isFiltered ? "No rows match." : "No rows yet."));
-    if (isFiltered) this.empty.append(button("Show all rows", { className: "sr-button sr-small", onClick: () => this.showAll() }));
+    this.empty.replaceChildren(el("p", "", isFiltered(query) ? "No rows match." : "No rows yet."));
+    if (isFiltered(query)) this.empty.append(button("Show all rows", { className: "sr-button sr-small", onClick: () => this.showAll() }));
   }
 
   complain(sentence) {
@@ -192,7 +192,7 @@ class Grid {
 
   showAll() {
     this.bar.clear();
-    this.filter({ q: "", state: "" });
+    this.filter({ q: "", state: "", reason: "", step: this.step });
   }
 
   sort(name) {
@@ -255,4 +255,8 @@ class Grid {
     this.view.forget(row);
     this.paint();
   }
+}
+
+function isFiltered({ q, state, reason }) {
+  return Boolean(q || state || reason);
 }

@@ -12,7 +12,7 @@ export class Pages {
     this.path = path;
     this.onChange = onChange;
     this.onError = onError;
-    this.query = { step: "", state: "", q: "", sort: "", desc: false };
+    this.query = { step: "", state: "", reason: "", q: "", sort: "", desc: false };
     this.columns = [];
     this.counts = { all: 0 };
     this.total = null;
@@ -107,7 +107,7 @@ export class Pages {
   }
 
   address(number) {
-    const { step, state, q, sort, desc } = this.query;
-    return `${this.path}?${new URLSearchParams({ step, state, q, sort, desc, offset: number * SIZE, limit: SIZE })}`;
+    const { step, state, reason, q, sort, desc } = this.query;
+    return `${this.path}?${new URLSearchParams({ step, state, reason, q, sort, desc, offset: number * SIZE, limit: SIZE })}`;
   }
 }

@@ -1,14 +1,14 @@
 // Above the rows: search, and one filter for each state with how many rows are in it.
 
 import { button, el, icon } from "./dom.js";
-import { count } from "./words.js";
+import { count, REASONS } from "./words.js";
 
 const ALWAYS = ["ok", "needs_review", "failed"];
 const SOMETIMES = ["expired", "skipped", "running", "pending"];
 const WORDS = { "": "All", ok: "OK", needs_review: "Needs review", failed: "Failed", expired: "Expired", skipped: "Skipped" };
 const PAUSE = 250;
 
-/** Calls onSearch(text) once typing rests, and onFilter(state). update(counts, state, shown) keeps it current. */
+/** Calls onSearch(text) once typing rests, and onFilter(state). update(counts, query, shown) keeps it current. */
 export function toolbar(host, { onSearch, onFilter }) {
   const bar = el("div", "sr-g-bar", "", host);
   const box = el("label", "sr-g-search", "", bar);
@@ -25,6 +25,13 @@ export function toolbar(host, { onSearch, onFilter }) {
   const tabs = el("div", "sr-g-tabs", "", bar);
   tabs.setAttribute("role", "group");
   tabs.setAttribute("aria-label", "Show rows");
+  const why = button("", { className: "sr-g-tab sr-g-why", onClick: () => onFilter("") });
+  why.hidden = true;
+  why.title = "Show all rows";
+  why.setAttribute("aria-pressed", "true");
+  el("span", "", "", why);
+  why.append(icon("close"));
+  bar.append(why);
   const shown = el("span", "sr-g-shown", "", bar);
   shown.setAttribute("role", "status");
   el("span", "sr-g-keys", "J / K move · Enter open · E correct", bar);
@@ -44,12 +51,14 @@ export function toolbar(host, { onSearch, onFilter }) {
       clearTimeout(timer);
       field.value = "";
     },
-    update(counts, chosen, sentence) {
+    update(counts, { state: chosen, reason, step }, sentence) {
+      why.hidden = !reason;
+      if (reason) why.firstChild.textContent = `${REASONS[reason]} ${step}`;
       const states = ["", ...ALWAYS, ...SOMETIMES.filter((state) => counts[state] || state === chosen)];
       const nodes = states.map((state) => {
         const node = tab(state);
         node.lastChild.textContent = count(counts[state || "all"]);
-        node.setAttribute("aria-pressed", String(state === chosen));
+        node.setAttribute("aria-pressed", String(state === chosen && !reason));
         return node;
       });
       if (nodes.some((node, i) => tabs.children[i] !== node) || tabs.children.length !== nodes.length) tabs.replaceChildren(...nodes);

@@ -5,7 +5,8 @@ import { button, el, icon } from "./dom.js";
 import { withPrice } from "./run_actions.js";
 import { count, LIVE_STATES } from "./words.js";
 
-const SEEN_IN_GRID = { refused: "failed", context_too_long: "failed", not_in_labels: "needs_review" };
+const SEEN_IN_GRID = new Set(["refused", "context_too_long", "cut_off", "not_in_labels"]);
+const TO_REVIEW = new Set(["cut_off", "not_in_labels"]);
 
 /** One notice for each cause, in one frame; null when nothing failed. */
 export function errorGroups(run, busy, act) {
@@ -18,7 +19,7 @@ export function errorGroups(run, busy, act) {
 
 function notice(group, run, busy, act) {
   const box = el("div", "sr-notice");
-  box.dataset.tone = group.reason === "not_in_labels" ? "warn" : "bad";
+  box.dataset.tone = TO_REVIEW.has(group.reason) ? "warn" : "bad";
   box.append(icon("warning"));
   el("span", "sr-count", count(group.count), box);
   const words = el("span", "sr-grow", group.sentence, box);
@@ -35,13 +36,14 @@ function remedy(group, run, busy, act) {
     return link;
   }
   if (group.reason === "capped") return capForm(group, run, busy, act);
-  const state = SEEN_IN_GRID[group.reason];
-  const onClick = state
-    ? () => document.dispatchEvent(new CustomEvent("sr:filter", { detail: { run: run.id, state } }))
-    : () => act("retry", { reason: group.reason, step: group.step });
+  const isShown = SEEN_IN_GRID.has(group.reason);
+  const { step, reason } = group;
+  const onClick = isShown
+    ? () => document.dispatchEvent(new CustomEvent("sr:filter", { detail: { run: run.id, step, reason } }))
+    : () => act("retry", { reason, step });
   const rows = (step) => (step.name === group.step ? group.count : 0);
-  const node = button(state ? group.button : withPrice(group.button, run, rows), { className: "sr-button sr-small", onClick });
-  node.disabled = busy || (!state && LIVE_STATES.has(run.state));
+  const node = button(isShown ? group.button : withPrice(group.button, run, rows), { className: "sr-button sr-small", onClick });
+  node.disabled = busy || (!isShown && LIVE_STATES.has(run.state));
   node.dataset.key = `remedy-${group.reason}-${group.step}`;
   return node;
 }

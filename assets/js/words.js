@@ -8,6 +8,7 @@ export const REASONS = {
   context_too_long: "The row is longer than the model can read.",
   refused: "The model or its provider declined to answer.",
   unparseable: "The answer came in the wrong form.",
+  cut_off: "The answer was cut off at its token limit.",
   not_in_labels: "The answer is not one of your labels.",
   provider_error: "The provider or the step had an error.",
   timeout: "The provider took too long.",

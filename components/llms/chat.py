@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from components.errors import ContentRefused, ProviderDown, ProviderError, ReplyError
+from components.errors import ContentRefused, CutOff, ProviderDown, ProviderError, ReplyError
 from components.llms.typing import GenerateOutput, Logprob, TokenStatistics
 
 TOKEN_FIELDS = ("max_tokens", "max_completion_tokens")
@@ -128,7 +128,7 @@ def declined(said: str = "") -> ContentRefused:
 
 def all_thought() -> ReplyError:
     """An answer that never began."""
-    return ReplyError("The model used all its tokens for thinking. Raise max_new_tokens.")
+    return CutOff("The model used all its tokens for thinking. Raise max_new_tokens.")
 
 
 Failed = TypeVar("Failed", ProviderError, ReplyError, ProviderError | ReplyError)

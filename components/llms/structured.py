@@ -13,7 +13,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from components.component import explain
-from components.errors import ConfigError, ReplyError
+from components.errors import ConfigError, CutOff, ReplyError
 from components.llms.schema_check import misfit
 from components.llms.schema_strict import strict_schema
 from components.llms.typing import ChatItem
@@ -109,7 +109,7 @@ def parse_json(text: str | None, finish_reason: str | None = None, schema: Any =
     value = _strict_json(text)
     if finish_reason == "length":
         if not isinstance(value, (dict, list)):
-            raise ReplyError("The answer was cut off at its token limit. Raise max_new_tokens.")
+            raise CutOff()
         return fitted(value, schema), False
     if value is not _NOTHING:
         return fitted(value, schema), False

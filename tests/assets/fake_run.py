@@ -64,11 +64,12 @@ class FakeRun:
             row["label_state"] = {"labels": "corrected"}
         return row
 
-    def rows(self, state: str, q: str, sort: str, desc: bool, offset: int, limit: int) -> dict[str, Any]:
+    def rows(self, state: str, reason: str, q: str, sort: str, desc: bool, offset: int, limit: int) -> dict[str, Any]:
         indexes = [
             index
             for index in range(self.total)
             if (not state or self.state_of(index) == state)
+            and (not reason or self.row(index)["reason"] == reason)
             and (not q or q in f"Ticket {index} about {LABELS[index % 3]}")
         ]
         if sort == "score":
@@ -148,10 +149,12 @@ class Site:
             return HTMLResponse(self._page)
 
         @app.get("/api/runs/{run_id}/rows")
-        def rows(request: Request, state: str, q: str, sort: str, desc: bool, offset: int, limit: int) -> Response:
+        def rows(
+            request: Request, state: str, reason: str, q: str, sort: str, desc: bool, offset: int, limit: int
+        ) -> Response:
             if run.is_down:
                 return Response("<h1>Bad gateway</h1>", status_code=502)
-            return _tagged(request, run.rows(state, q, sort, desc, offset, limit), run)
+            return _tagged(request, run.rows(state, reason, q, sort, desc, offset, limit), run)
 
         @app.get("/api/runs/{run_id}/rows/{row}")
         def detail(row: str) -> dict[str, Any]:

@@ -239,10 +239,17 @@ def test_long_texts_give_way_so_that_answers_stay_in_sight(serve: Serve, page: P
     assert page.locator(".sr-gv").evaluate("(view) => view.scrollWidth <= view.clientWidth")
 
 
-def test_a_panel_can_send_the_grid_to_rows_in_a_state(grid: Page) -> None:
-    grid.evaluate("document.dispatchEvent(new CustomEvent('sr:filter', {detail: {run: 'r1', state: 'needs_review'}}))")
+def test_a_panel_can_send_the_grid_to_the_rows_of_one_cause(grid: Page) -> None:
+    detail = "{run: 'r1', step: 'label_tickets', reason: 'not_in_labels'}"
+    grid.evaluate(f"document.dispatchEvent(new CustomEvent('sr:filter', {{detail: {detail}}}))")
     expect(row(grid, 0).locator(".sr-g-pos")).to_have_text("12")
-    expect(tab(grid, "Needs review")).to_have_attribute("aria-pressed", "true")
+    why = grid.get_by_role("button", name="The answer is not one of your labels. label_tickets")
+    expect(why).to_have_attribute("aria-pressed", "true")
+    expect(tab(grid, "All")).to_have_attribute("aria-pressed", "false")
+    expect(grid.get_by_role("status")).to_contain_text("50 rows found")
+    why.click()
+    expect(why).to_be_hidden()
+    expect(row(grid, 0).locator(".sr-g-pos")).to_have_text("1")
 
 
 def test_a_column_can_be_made_wider_by_dragging(grid: Page) -> None:
@@ -256,6 +263,6 @@ def test_a_column_can_be_made_wider_by_dragging(grid: Page) -> None:
 
 
 def test_a_state_that_is_rare_gets_its_filter_only_when_it_occurs(grid: Page) -> None:
-    names = grid.locator(".sr-g-tab > span:first-child").all_inner_texts()
+    names = grid.locator(".sr-g-tabs .sr-g-tab > span:first-child").all_inner_texts()
     assert names == ["All", "OK", "Needs review", "Failed"]
     assert all(re.fullmatch(r"[\d,]+", text) for text in grid.locator(".sr-g-n").all_inner_texts())

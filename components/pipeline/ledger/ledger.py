@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, update
 
 from components.errors import LedgerError, RunConflict
 from components.home import home
@@ -27,7 +27,7 @@ from components.pipeline.ledger.cells import (
 from components.pipeline.ledger.database import Database
 from components.pipeline.ledger.migrate import upgrade
 from components.pipeline.ledger.tables import Event, Run, StepRun, metadata
-from components.states import LIVE_STATES, CellState, RunState
+from components.states import LIVE_STATES, CellState, Reason, RunState
 
 LEASE_SECONDS = 60.0
 WITHOUT_SPEC = tuple(literal("").label("spec") if column.name == "spec" else column for column in RUN.c)
@@ -256,7 +256,14 @@ class Ledger:
         query = (
             select(CELL.c.key, CELL.c.run_id, CELL.c.step, CELL.c.row)
             .join(STEP, (STEP.c.run_id == CELL.c.run_id) & (STEP.c.step == CELL.c.step))
-            .where(STEP.c.signature == signature, CELL.c.run_id != run_id, CELL.c.state == CellState.OK)
+            .where(STEP.c.signature == signature, CELL.c.run_id != run_id)
+            # To ask again under the same limit would only pay for the same cut answer again.
+            .where(
+                or_(
+                    CELL.c.state == CellState.OK,
+                    and_(CELL.c.state == CellState.NEEDS_REVIEW, CELL.c.reason == Reason.CUT_OFF),
+                )
+            )
         )
         with self.database.read() as connection:
             return {key: (run, step, row) for key, run, step, row in connection.execute(query)}

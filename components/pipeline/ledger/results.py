@@ -53,6 +53,7 @@ class Query:
     """Which rows of a table, in which order."""
 
     states: Sequence[str] = ()
+    reason: str = ""
     search: str = ""
     sort: str = ""
     descending: bool = False
@@ -164,6 +165,8 @@ class Results:
         base = base.where(*self._where)
         if query.states:
             base = base.where(CELL.c.state.in_(list(query.states)))
+        if query.reason:
+            base = base.where(CELL.c.reason == query.reason)
         if query.rows:
             base = base.where(CELL.c.row.in_(list(query.rows)))
         if query.search:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel
 
 from components.component import Hint
-from components.errors import ConfigError, ReplyError
+from components.errors import ConfigError, CutOff, ReplyError
 from components.llms.schema_check import misfit
 from components.llms.structured import Form, Rung, fitted, json_schema, parse_json
 from components.llms.typing import ChatType, FormattedInput, StructuredOutput
@@ -19,6 +19,8 @@ from components.steps.typing import Row, StepColumns
 
 class StructuredGeneration(Task):
     """Ask the model for JSON of a certain form for each row."""
+
+    shows_its_end = True
 
     structured_output: Annotated[dict[str, Any] | type[BaseModel] | None, Hint("ui", "json_schema")] = None
     """The form of the answers: a JSON Schema, a pydantic model, or {"format": "json" or "regex", "schema": ...}; a
@@ -54,7 +56,7 @@ class StructuredGeneration(Task):
         form, text = self._form(input), answered(text)
         if form["format"] == "regex":
             if finish_reason == "length":
-                raise ReplyError("The answer was cut off at its token limit. Raise max_new_tokens.")
+                raise CutOff()
             # Nobody can make up a text for every expression, and a rehearsal is about the wiring.
             pattern = {"type": "string", "pattern": f"^(?:{form['schema']})$"}
             if not self.llm.is_rehearsal and misfit(text, pattern):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.component import Incidental, RuntimeParameter
-from components.errors import MissingColumn, ProviderError, ReplyError, StillroomError, did_you_mean
+from components.errors import CutOff, MissingColumn, ProviderError, ReplyError, StillroomError, did_you_mean
 from components.llms.llm import LLM
 from components.llms.loop import run_in_background
 from components.llms.structured import Form, form_of, json_text
@@ -45,6 +45,8 @@ class Task(Step):
     """A step that asks a model about each row and reads the answer."""
 
     category: ClassVar[str] = "LLM tasks"
+    shows_its_end: ClassVar[bool] = False
+    """Whether an answer that can be read is whole, as JSON is; a text may have been cut off anywhere."""
 
     llm: LLM
     """The model that answers."""
@@ -231,14 +233,22 @@ class Task(Step):
             finish_reasons=finish_reasons,
             model=self.llm.model_name,
         )
-        if errors:
-            first = next(iter(errors.values()))
-            some = len(errors) < len(texts)
-            review = some or first.reason is Reason.NOT_IN_LABELS
+        doubts = errors or self._cut(texts, finish_reasons, form)
+        if doubts:
+            first = next(iter(doubts.values()))
+            some = len(doubts) < len(texts)
+            review = some or not errors or first.reason is Reason.NOT_IN_LABELS
             answer.state = CellState.NEEDS_REVIEW if review else CellState.FAILED
             answer.reason = first.reason
-            answer.message = f"{len(errors)} of {len(texts)} answers: {first}" if some else str(first)
+            answer.message = f"{len(doubts)} of {len(texts)} answers: {first}" if some else str(first)
         return answer
+
+    def _cut(
+        self, texts: Sequence[str | None], finish_reasons: Sequence[str | None], form: Form | None
+    ) -> dict[int, ReplyError]:
+        if self.shows_its_end or form is not None:
+            return {}
+        return {index: CutOff() for index in range(len(texts)) if _item(finish_reasons, index) == "length"}
 
     def _columns_of(self, text: str | None, view: Row, finish_reason: str | None, form: Form | None) -> Row:
         if form is not None and text is not None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from components.component import Hint, Multiline
-from components.errors import NotInLabels, ReplyError
+from components.errors import CutOff, NotInLabels, ReplyError
 from components.llms.structured import THOUGHT, parse_json
 from components.llms.typing import FormattedInput
 from components.states import LabelState
@@ -22,6 +22,8 @@ LONGEST_LABEL = 100
 
 class TextClassification(Task):
     """Put one or several labels on each text."""
+
+    shows_its_end = True
 
     available_labels: Annotated[list[str] | dict[str, str] | None, Hint("ui", "labels")] = None
     """The labels to choose from, or a dict of labels and what they mean; left empty, the model makes up its own."""
@@ -127,7 +129,7 @@ class TextClassification(Task):
             raise ReplyError("The answer is empty.")
         if said in self.answers or not ("{" in said or "[" in said):
             if finish_reason == "length":
-                raise ReplyError("The answer was cut off at its token limit. Raise max_new_tokens.")
+                raise CutOff()
             return [said]
         value, _ = parse_json(said, finish_reason)
         if isinstance(value, dict):

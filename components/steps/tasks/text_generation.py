@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from components.component import Columns, Hint, Multiline
-from components.errors import ConfigError, ReplyError
+from components.errors import ConfigError, CutOff, ReplyError
 from components.llms.typing import ChatType, FormattedInput
 from components.steps.tasks.task import Task
 from components.steps.tasks.templates import PromptTemplate, compile_template
@@ -61,7 +61,7 @@ class TextGeneration(Task):
 
     def read_answer(self, text: str | None, input: Row, finish_reason: str | None) -> Row:
         if finish_reason == "length" and not (text or "").strip():
-            raise ReplyError("The answer was cut off before its first word. Raise max_new_tokens.")
+            raise CutOff("The answer was cut off before its first word. Raise max_new_tokens.")
         return self.format_output(text, input)
 
     def _compiled(self) -> PromptTemplate:

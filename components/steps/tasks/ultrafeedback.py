@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, ClassVar, Literal
 
-from components.errors import ConfigError, ReplyError
+from components.errors import ConfigError, CutOff, ReplyError
 from components.llms.structured import THOUGHT, parse_json
 from components.llms.typing import FormattedInput
 from components.steps.tasks.example import chosen
@@ -34,6 +34,7 @@ NOTHING = frozenset({"none", "n/a", "na", "null", "-"})
 class UltraFeedback(Task):
     """Rate several answers to the same instruction, with reasons."""
 
+    shows_its_end = True
     source: ClassVar[str] = "UltraFeedback: Boosting Language Models with Scaled AI Feedback, arXiv:2310.01377"
 
     aspect: Literal["helpfulness", "honesty", "instruction-following", "truthfulness", "overall-rating"] = (
@@ -71,7 +72,7 @@ class UltraFeedback(Task):
     def read_answer(self, text: str | None, input: Row, finish_reason: str | None) -> Row:
         text = THOUGHT.sub("", answered(text), count=1)
         if finish_reason == "length":
-            raise ReplyError("The answer was cut off at its token limit. Raise max_new_tokens.")
+            raise CutOff()
         generations = self._texts(input)
         judged = [index for index, generation in enumerate(generations) if generation is not None]
         is_json = self.use_default_structured_output or text.lstrip().startswith(("{", "```json"))

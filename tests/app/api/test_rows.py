@@ -29,7 +29,16 @@ def test_a_page_of_rows(client, labeled):
 
 
 def test_the_page_asks_as_the_grid_does(client, labeled):
-    query = {"step": "label", "state": "", "q": "row-1", "sort": "id", "desc": "true", "offset": 0, "limit": 100}
+    query = {
+        "step": "label",
+        "state": "",
+        "reason": "",
+        "q": "row-1",
+        "sort": "id",
+        "desc": "true",
+        "offset": 0,
+        "limit": 100,
+    }
     page = client.get(f"/api/runs/{labeled}/rows", params=query).json()
     assert [row["values"]["id"] for row in page["rows"]] == ["T-11", "T-10", "T-1"]
 
@@ -38,6 +47,7 @@ def test_the_page_asks_as_the_grid_does(client, labeled):
     ("query", "words"),
     [
         ("state=fine", "no state"),
+        ("reason=bad_luck", "no reason"),
         ("step=nowhere", "no step"),
         ("offset=many", "'offset'"),
         ('sort=a"b', "quotes"),

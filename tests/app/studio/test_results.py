@@ -46,11 +46,15 @@ def test_rows_are_filtered_searched_sorted_and_paged(studio, labeled):
 
     assert ids(states=["failed"]) == ["T-1"]
     assert ids(states=["failed", "needs_review"]) == ["T-1", "T-2"]
+    assert ids(reason="refused") == ["T-1"]
+    assert ids(reason="timeout") == []
     assert ids(search="row-3 I") == ["T-3"]
     assert ids(sort="id", descending=True)[0] in ("T-4", "T-3")
     assert ids(offset=3, limit=1) == ["T-3"]
     with pytest.raises(ConfigError, match="Did you mean 'failed'"):
         ids(states=["fialed"])
+    with pytest.raises(ConfigError, match="Did you mean 'refused'"):
+        ids(reason="refuse")
     with pytest.raises(ConfigError, match="Did you mean 'label'"):
         studio.results.page(labeled, "lable")
     with pytest.raises(NotFound):

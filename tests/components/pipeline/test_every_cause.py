@@ -13,6 +13,7 @@ from components.pipeline.spec import PipelineSpec
 from components.states import Reason, RunState
 from components.steps import LoadDataFromDicts
 from components.steps.tasks import TextClassification
+from tests.servers.answers import Reply
 from tests.servers.faults import Fault
 from tests.servers.openai_server import OpenAIServer
 
@@ -26,6 +27,7 @@ CAUSES = {
     Reason.CONTEXT_TOO_LONG: Fault.CONTEXT_TOO_LONG,
     Reason.REFUSED: Fault.REFUSAL,
     Reason.UNPARSEABLE: '{"verdict": 12}',
+    Reason.CUT_OFF: Reply('{"labels": "nor', finish_reason="length"),
     Reason.NOT_IN_LABELS: '{"labels": "somewhere else"}',
     Reason.PROVIDER_ERROR: Fault.SERVER_ERROR,
     Reason.TIMEOUT: Fault.TIMEOUT,
@@ -75,4 +77,4 @@ def test_every_row_is_accounted_for_with_its_cause(ledger):
         else:
             assert result.state == "failed" and result.message
     step = ledger.steps(run_id)[1]
-    assert (step.ok, step.failed, step.needs_review) == (ROWS - 7 * EACH, 6 * EACH, EACH)
+    assert (step.ok, step.failed, step.needs_review) == (ROWS - 8 * EACH, 7 * EACH, EACH)

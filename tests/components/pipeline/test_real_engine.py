@@ -82,5 +82,5 @@ def test_a_truncated_answer_is_never_mended_into_a_valid_one(server):
         load = LoadDataFromDicts(name="load", data=[{"instruction": "Rate this: fine."}])
         load >> StructuredGeneration(name="rate", llm=llm, structured_output={"format": "json", "schema": SCHEMA})
     distiset = pipeline.run()
-    assert [failure.reason for failure in distiset.failures] == ["unparseable"]
+    assert [failure.reason for failure in distiset.failures] == ["cut_off"]
     assert distiset["default"]["train"].to_list()[0].get("generation") is None

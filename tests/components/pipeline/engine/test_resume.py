@@ -11,6 +11,13 @@ from tests.components.pipeline.engine.test_rows import Backwards, Join, Twice
 from tests.fakes import Ask, EchoLLM, Numbers, Review
 
 
+class CutLLM(EchoLLM):
+    """Comes to its token limit each time."""
+
+    async def agenerate(self, input, num_generations=1, temperature=1.0):
+        return await super().agenerate(input, num_generations) | {"finish_reasons": ["length"]}
+
+
 class Stopper:
     """Stops or pauses its engine when the model is asked for the nth time."""
 
@@ -101,6 +108,16 @@ def test_a_new_run_takes_over_what_did_not_change_and_pays_only_for_what_did(ben
     assert [r.values["generation"] for r in bench.results(run_id)] == [f"echo: q{n}" for n in range(12)]
     bench.run(Numbers(name="rows", count=12), Ask(name="ask", llm=llm, num_generations=2))
     assert llm.calls == {f"q{n}": 2 for n in range(12)}
+
+
+def test_a_cut_answer_is_to_be_looked_at_and_not_paid_for_again(bench):
+    llm = CutLLM()
+    for _ in range(2):
+        run_id, state = bench.run(Numbers(name="rows", count=2), Ask(name="ask", llm=llm))
+        assert state is RunState.DONE
+        found = [(r.state, r.reason, r.values["generation"]) for r in bench.results(run_id)]
+        assert found == [("needs_review", "cut_off", f"echo: q{n}") for n in range(2)]
+    assert set(llm.calls.values()) == {1}
 
 
 def test_nothing_is_taken_over_when_asked_not_to(bench):

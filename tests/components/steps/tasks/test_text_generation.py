@@ -82,9 +82,9 @@ def test_an_empty_cell_is_not_sent_to_the_model():
     ("text", "finish_reason", "state", "reason"),
     [
         ("fine", "stop", CellState.OK, None),
-        ("cut but of use", "length", CellState.OK, None),
+        ("cut but of use", "length", CellState.NEEDS_REVIEW, Reason.CUT_OFF),
         ("", "stop", CellState.OK, None),
-        ("", "length", CellState.FAILED, Reason.UNPARSEABLE),
+        ("", "length", CellState.FAILED, Reason.CUT_OFF),
         (None, "stop", CellState.FAILED, Reason.UNPARSEABLE),
     ],
 )
@@ -92,7 +92,7 @@ def test_what_becomes_of_an_answer(text, finish_reason, state, reason):
     task = TextGeneration(llm=ScriptedLLM().answering(text, finish_reason))
     answer = asyncio.run(task.answer({"instruction": "a"}))
     assert (answer.state, answer.reason) == (state, reason)
-    assert answer.rows[0]["generation"] == (text if state is CellState.OK else None)
+    assert answer.rows[0]["generation"] == (None if state is CellState.FAILED else text)
 
 
 def test_one_null_answer_leaves_the_others_alone():
