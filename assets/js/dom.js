@@ -59,6 +59,14 @@ export function iconButton(name, glyph, onClick) {
   return node;
 }
 
+/** A line for what goes wrong above a list that stays as it was last seen; empty, it takes no room. */
+export function problemLine(parent) {
+  const line = el("p", "sr-said sr-problem-line", "", parent);
+  line.dataset.tone = "bad";
+  line.setAttribute("role", "alert");
+  return line;
+}
+
 let shownToast = null;
 let toastTimer = 0;
 

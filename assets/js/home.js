@@ -87,7 +87,7 @@ function pipelines(list, server, begin, refresh) {
   const part = el("section", "sr-section");
   el("h2", "sr-h2", "Your pipelines", part);
   const wrap = el("div", "sr-table-wrap", "", part);
-  const table = el("table", "sr-table", "", wrap);
+  const table = el("table", "sr-table sr-pipeline-table", "", wrap);
   const head = el("tr", "", "", el("thead", "", "", table));
   for (const name of ["Pipeline", "Steps", "Changed"]) el("th", name === "Steps" ? "sr-num" : "", name, head).scope = "col";
   el("span", "sr-hidden-text", "Actions", el("td", "", "", head));

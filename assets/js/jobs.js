@@ -2,7 +2,7 @@
 
 import { getJSON, root } from "./api.js";
 import { act } from "./batch_actions.js";
-import { el, icon } from "./dom.js";
+import { el, icon, problemLine } from "./dom.js";
 import { jobDrawer } from "./job_drawer.js";
 import { jobsTable } from "./jobs_table.js";
 import { meet } from "./mount.js";
@@ -13,6 +13,7 @@ const OVER = new Set(["closed", "lost", "rejected", "orphaned"]);
 /** Shows all jobs and keeps them current. */
 export function mount(target) {
   const { host } = meet(target, "sr-jobs");
+  const problem = problemLine(host);
   const list = el("div", "sr-jobs-list", "", host);
   const drawer = jobDrawer(host, run);
   let etag = null;
@@ -22,6 +23,7 @@ export function mount(target) {
     if (!host.isConnected) return host.stillroomEnd();
     try {
       const answer = await getJSON("/api/jobs", { etag });
+      problem.textContent = "";
       if (answer.status !== 304) {
         etag = answer.etag;
         isLive = answer.body.jobs.some((job) => !OVER.has(job.state));
@@ -29,9 +31,7 @@ export function mount(target) {
       }
       await drawer.refresh();
     } catch (error) {
-      etag = null;
-      list.replaceChildren(el("p", "sr-said", error.message));
-      list.firstChild.dataset.tone = "bad";
+      problem.textContent = error.message;
     }
     host.dataset.ready = "1";
   }

@@ -77,8 +77,10 @@ function keyForm(one, server, act, refresh) {
 }
 
 function tester(one, server, act) {
-  const place = one.connections.length ? { connection: one.connections[0].name } : { provider: one.id };
   const form = el("form", "sr-key-form");
+  const chooser = one.connections.length > 1 ? connectionChooser(form, one.connections) : null;
+  const [first] = one.connections;
+  const place = () => (first ? { connection: chooser?.value ?? first.name } : { provider: one.id });
   const model = labeled(form, "Model", "text", "its name");
   const names = el("datalist", "", "", form);
   names.id = `sr-models-${++cards}`;
@@ -94,7 +96,7 @@ function tester(one, server, act) {
   const find = button("Find models", {
     className: "sr-button sr-small",
     onClick: async () => {
-      const found = await act(server.find_models, place);
+      const found = await act(server.find_models, place());
       if (!found) return;
       names.replaceChildren(...found.models.map((name) => Object.assign(el("option"), { value: name })));
       say(`${found.models.length.toLocaleString("en-US")} models found. Begin to type a name.`, "ok");
@@ -106,12 +108,20 @@ function tester(one, server, act) {
     event.preventDefault();
     test.disabled = true;
     say("Asking for one word …", "");
-    const answer = await act(server.test_model, { ...place, model: model.value });
+    const answer = await act(server.test_model, { ...place(), model: model.value });
     test.disabled = false;
     if (answer) say(answer.message, answer.works ? "ok" : "bad");
     else say("", "");
   });
   return form;
+}
+
+function connectionChooser(form, connections) {
+  const label = el("label", "sr-modal-field", "", form);
+  el("span", "sr-modal-name", "Connection", label);
+  const field = el("select", "sr-input", "", label);
+  for (const one of connections) el("option", "", [one.name, one.address].filter(Boolean).join(" · "), field).value = one.name;
+  return field;
 }
 
 function labeled(form, name, type, placeholder) {

@@ -4,7 +4,8 @@ import { button, el } from "./dom.js";
 import { count, LIVE_STATES, money } from "./words.js";
 
 const ENDED = new Set(["done", "done_with_failures"]);
-const STARTABLE = new Set(["paused", "stopped", "capped"]);
+// One that reached its cap goes on below, where the cap is raised.
+const STARTABLE = new Set(["paused", "stopped"]);
 
 /** Pause or Continue, Stop, Retry failed: those that fit the state. */
 export function actionButtons(run, busy, act) {

@@ -1,7 +1,7 @@
 // Every run, live.
 
 import { getJSON, root } from "./api.js";
-import { el, icon } from "./dom.js";
+import { el, icon, problemLine } from "./dom.js";
 import { meet } from "./mount.js";
 import { poll } from "./poll.js";
 import { runsTable } from "./runs_table.js";
@@ -10,20 +10,21 @@ import { LIVE_STATES } from "./words.js";
 /** Shows all runs and keeps them current. */
 export function mount(target) {
   const { host } = meet(target, "sr-runs");
+  const problem = problemLine(host);
+  const list = el("div", "", "", host);
   let etag = null;
   let isLive = true;
   async function load() {
     if (!host.isConnected) return host.stillroomEnd();
     try {
       const answer = await getJSON("/api/runs", { etag });
+      problem.textContent = "";
       if (answer.status === 304) return;
       etag = answer.etag;
       isLive = answer.body.runs.some((run) => LIVE_STATES.has(run.state));
-      paint(host, answer.body.runs);
+      paint(list, answer.body.runs);
     } catch (error) {
-      etag = null;
-      host.replaceChildren(el("p", "sr-said", error.message));
-      host.firstChild.dataset.tone = "bad";
+      problem.textContent = error.message;
     }
     host.dataset.ready = "1";
   }

@@ -79,6 +79,20 @@ def test_a_server_is_connected_tested_and_forgotten(page: Page, models) -> None:
     expect(line).to_have_count(0)
 
 
+def test_each_of_several_servers_can_be_tested(page: Page, models, app) -> None:
+    nowhere = app.studio.connections.add("custom", "", base_url="http://127.0.0.1:9/v1")
+    here = app.studio.connections.add("custom", "", base_url=models.base_url)
+    page.goto("/models")
+    ready(page, "sr-models")
+    card = page.locator("[data-provider='custom']")
+    card.get_by_label("Connection").select_option(here.name)
+    card.get_by_label("Model").fill("tiny")
+    card.get_by_role("button", name="Test", exact=True).click()
+    expect(card.locator(".sr-said")).to_contain_text("It answers")
+    for one in (nowhere, here):
+        app.studio.connections.remove(one.id)
+
+
 def test_a_provider_s_models_are_found_and_one_is_asked_for_a_word(page: Page, models, app) -> None:
     app.studio.connections.add("openai", CANARY, base_url=models.base_url)
     page.goto("/models")

@@ -157,3 +157,16 @@ def test_a_page_without_a_run_leads_to_all_of_them(page: Page) -> None:
     page.goto("/run")
     page.get_by_role("link", name="See all runs").click()
     ready(page, "sr-runs")
+
+
+@pytest.mark.parametrize("path", ["/runs", "/jobs"])
+def test_a_list_stays_when_stillroom_does_not_answer(page: Page, troubles: list[str], path: str) -> None:
+    visit(page, path)
+    part = ready(page, PAGES[path])
+    before = part.locator("h2, table").first.inner_text()
+    page.route(f"**/api{path}", lambda route: route.abort())
+    expect(part.get_by_role("alert")).to_have_text("Stillroom does not answer. Check that it is still running.")
+    assert part.locator("h2, table").first.inner_text() == before
+    page.unroute(f"**/api{path}")
+    expect(part.locator(".sr-problem-line")).to_be_empty()
+    troubles[:] = [trouble for trouble in troubles if "ERR_FAILED" not in trouble]
