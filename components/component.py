@@ -46,7 +46,13 @@ Incidental = Annotated[T, INCIDENTAL]
 Multiline = Annotated[str, Hint("ui", "multiline")]
 Column = Annotated[str, Hint("ui", "column")]
 Columns = Annotated[list[str], Hint("ui", "columns")]
-FilePath = Annotated[str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path)]
+class Place:
+    """Marks a field that says where something is on this machine, which is nobody else's business."""
+
+
+FilePath = Annotated[
+    str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path), Place()
+]
 """A place on this machine: text, or a `pathlib.Path`, which becomes text."""
 DataFile = Annotated[FilePath, Hint("ui", "data_file")]
 ModelName = Annotated[str, Hint("ui", "model")]
@@ -247,6 +253,11 @@ def is_secret(field: FieldInfo) -> bool:
     return _holds(field.annotation, SecretStr)
 
 
+def is_place(field: FieldInfo) -> bool:
+    """Whether a field says where something is on this machine."""
+    return any(isinstance(mark, Place) for mark in (*field.metadata, *_marks(field.annotation)))
+
+
 def component_fields(cls: type[Component]) -> dict[str, type[Component]]:
     """The fields of a component that hold another component, with the class they accept."""
     found: dict[str, type[Component]] = {}
@@ -349,6 +360,12 @@ def _flatten(annotation: Any) -> Iterator[Any]:
         yield annotation
     for argument in get_args(annotation):
         yield from _flatten(argument)
+
+
+def _marks(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for argument in get_args(annotation):
+        yield from _marks(argument)
 
 
 def _holds(annotation: Any, wanted: type) -> bool:

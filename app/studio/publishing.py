@@ -8,6 +8,7 @@ from app.studio.connections import Connections
 from app.studio.exports import Exports
 from app.studio.results import ResultTables
 from components.errors import ConfigError, CredentialError, ProviderDown, ProviderError, StillroomError
+from components.pipeline import artifacts
 from components.pipeline.distiset import Distiset, RowFailure
 from components.pipeline.ledger import Ledger
 from components.pipeline.spec import PipelineSpec
@@ -38,6 +39,7 @@ class Publishing:
         distiset = Distiset()
         distiset.run_id, distiset.state, distiset.state_reason = run.id, run.state, run.state_reason
         distiset.is_rehearsal, distiset.spec = run.is_rehearsal, PipelineSpec.model_validate_json(run.spec)
+        distiset.artifacts_path = artifacts.of_run(self._ledger, run.id)
         with ExitStack() as stack:
             for leaf in leaves:
                 table = self._results.table(run_id, leaf)

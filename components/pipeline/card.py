@@ -18,7 +18,9 @@ def dataset_card(distiset: "Distiset", name: str) -> str:
         lines += ["", f"State of the run: {distiset.state}. Rows without a result: {len(distiset.failures):,}."]
         if distiset.is_rehearsal:
             lines += ["", "This is a rehearsal: no model was asked, the answers are made up."]
-    spec = distiset.file_spec()
-    if spec is not None:
-        lines += ["", "## The pipeline", "", "```yaml", spec.to_yaml().rstrip(), "```"]
+    told = distiset.shared_pipeline()
+    if told is not None:
+        lines += ["", "## The pipeline", "", "```yaml", told.text("stillroom.yaml").rstrip(), "```"]
+    if distiset.citations:
+        lines += ["", "## References", "", *(f"- {source}" for source in distiset.citations)]
     return "\n".join(lines) + "\n"

@@ -1,16 +1,23 @@
 """The result of a run: one dataset for each last step of the pipeline."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from components.errors import ConfigError, DataFileError
-from components.pipeline import files
+from components import catalog
+from components.errors import ConfigError, DataFileError, did_you_mean
+from components.pipeline import artifacts
+from components.pipeline.arrow import as_table
 from components.pipeline.card import dataset_card
+from components.pipeline.images import with_images
 from components.pipeline.ledger import Ledger
 from components.pipeline.ledger.results import Results
+from components.pipeline.run_log import log_of
+from components.pipeline.script import running_script
+from components.pipeline.sharing import SharedPipeline, shared
 from components.pipeline.spec import PipelineSpec
 from components.states import CellState, RunState
 from components.steps.step import METADATA
@@ -22,6 +29,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("stillroom")
 
 CONFIG_FOLDER = "distiset_configs"
+ARTIFACTS_FOLDER = "artifacts"
+PIPELINE_FILE = "pipeline.yaml"
+LOG_FILE = "pipeline.log"
+HUB_PIPELINE_FILE = "stillroom.yaml"
 MARKS = ("state.json", "dataset_dict.json")
 """The files by which a folder is known for a saved dataset."""
 
@@ -51,8 +62,14 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         self.state_reason: str = ""
         self.failures: list[RowFailure] = []
         self.spec: PipelineSpec | None = None
+        self.log: str = ""
+        """What happened to the run, a line for each thing."""
+        self.pipeline_path: Path | None = None
+        """The file of the pipeline, where the distiset was saved to a folder or read from one."""
         self.log_filename_path: Path | None = None
+        """The file of the log, likewise."""
         self.artifacts_path: Path | None = None
+        """The folder of what steps kept with `save_artifact`; None where they kept nothing."""
 
     @classmethod
     def from_run(
@@ -79,6 +96,8 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
             spec,
         )
         distiset.is_rehearsal = run.is_rehearsal
+        distiset.artifacts_path = artifacts.of_run(ledger, run.id)
+        distiset.log = log_of(ledger.events(run.id), spec)
         leaves = [step.step for step in ledger.steps(run_id) if step.is_leaf]
         for leaf in leaves:
             results = Results(ledger, run_id, leaf, spec.edges())
@@ -113,6 +132,35 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
             self[name] = DatasetDict(whole.train_test_split(train_size=train_size, shuffle=shuffle, seed=seed))
         return self
 
+    @property
+    def citations(self) -> list[str]:
+        """What the steps of the pipeline are built on, as each of them names it."""
+        uses = [str(step.get("use")) for step in self.spec.steps] if self.spec is not None else []
+        known = [catalog.get(use).source for use in uses if use in catalog.names()]
+        return list(dict.fromkeys(source for source in known if source))
+
+    def transform_columns_to_image(self, columns: str | list[str]) -> "Distiset":
+        """Make columns of base64 text columns of images, in every dataset that has them all.
+
+        Raises: ConfigError for a column that no dataset has, and for a cell that is no picture.
+        """
+        from datasets import Dataset, DatasetDict
+
+        wanted = [columns] if isinstance(columns, str) else list(columns)
+        found = [name for name, value in self.items() if set(wanted) <= set(_column_names(value))]
+        if not found:
+            known = [name for value in self.values() for name in _column_names(value)]
+            missing = next((name for name in wanted if name not in known), ", ".join(wanted))
+            raise ConfigError(f"No dataset has the column '{missing}'.{did_you_mean(missing, known)}")
+        for name in found:
+            value = self[name]
+            self[name] = (
+                with_images(value, wanted)
+                if isinstance(value, Dataset)
+                else DatasetDict({split: with_images(part, wanted) for split, part in value.items()})
+            )
+        return self
+
     def save_to_disk(
         self,
         distiset_path: str | Path,
@@ -120,53 +168,73 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         save_card: bool = True,
         save_pipeline_config: bool = True,
         save_pipeline_log: bool = True,
-        **options: Any,
+        max_shard_size: str | int | None = None,
+        num_shards: dict[str, int] | None = None,
+        num_proc: int | None = None,
     ) -> None:
-        """A folder with a dataset for each leaf, a card and the pipeline; `options` go to `Dataset.save_to_disk`."""
+        """A folder with a dataset for each leaf, what steps kept, a card, the pipeline and the log of the run.
+
+        The pipeline is written to be shared: without the folders of data files, and without rows that the datasets
+        do not have. `Pipeline.save` keeps both. Raises: ConfigError for a leaf whose name the folder needs itself.
+        """
         folder = Path(distiset_path)
+        for name in self.keys() & {CONFIG_FOLDER, ARTIFACTS_FOLDER}:
+            raise ConfigError(f"A step called '{name}' cannot be saved, as the folder has another '{name}'. Rename it.")
         for name, value in self.items():
-            value.save_to_disk(str(folder / name), **options)
+            how = {"max_shard_size": max_shard_size, "num_shards": num_shards, "num_proc": num_proc}
+            value.save_to_disk(str(folder / name), **how)
+        if self.artifacts_path is not None and self.artifacts_path != folder / ARTIFACTS_FOLDER:
+            artifacts.copy(self.artifacts_path, folder / ARTIFACTS_FOLDER)
         configs = folder / CONFIG_FOLDER
         configs.mkdir(parents=True, exist_ok=True)
         if save_card:
             (configs / "README.md").write_text(dataset_card(self, name=folder.name), encoding="utf-8")
-        if save_pipeline_config and (spec := self._told_file_spec()) is not None:
-            spec.save(configs / "pipeline.yaml")
+        if save_pipeline_config and (told := self._told_pipeline()) is not None:
+            self.pipeline_path = configs / PIPELINE_FILE
+            self.pipeline_path.write_text(told.text(PIPELINE_FILE), encoding="utf-8")
+        if save_pipeline_log and self.log:
+            self.log_filename_path = configs / LOG_FILE
+            self.log_filename_path.write_text(self.log, encoding="utf-8")
 
     @classmethod
-    def load_from_disk(
-        cls, distiset_path: str | Path, keep_in_memory: bool | None = None, **options: Any
-    ) -> "Distiset":
+    def load_from_disk(cls, distiset_path: str | Path, keep_in_memory: bool | None = None) -> "Distiset":
         """What `save_to_disk` wrote. Raises: DataFileError when the folder holds none."""
         from datasets import load_from_disk
 
         folder = Path(distiset_path)
-        names = sorted(file.parent.name for one in MARKS for file in folder.glob(f"*/{one}"))
+        names = {file.parent.name for one in MARKS for file in folder.glob(f"*/{one}") if file.is_file()}
+        names -= {CONFIG_FOLDER, ARTIFACTS_FOLDER}
         if not names:
             raise DataFileError(f"{folder.name}: there is no distiset in this folder.")
-        distiset = cls({name: load_from_disk(str(folder / name), keep_in_memory=keep_in_memory) for name in names})
-        config = folder / CONFIG_FOLDER / "pipeline.yaml"
+        distiset = cls(
+            {name: load_from_disk(str(folder / name), keep_in_memory=keep_in_memory) for name in sorted(names)}
+        )
+        if (folder / ARTIFACTS_FOLDER).is_dir():
+            distiset.artifacts_path = folder / ARTIFACTS_FOLDER
+        log_file = folder / CONFIG_FOLDER / LOG_FILE
+        if log_file.exists():
+            distiset.log_filename_path = log_file
+            distiset.log = log_file.read_text(encoding="utf-8", errors="replace")
+        config = folder / CONFIG_FOLDER / PIPELINE_FILE
         if config.exists():
+            distiset.pipeline_path = config
             try:
                 distiset.spec = PipelineSpec.read(config)
             except ConfigError as error:
                 log.warning("The pipeline of the distiset was left out: %s", error)
         return distiset
 
-    def file_spec(self) -> PipelineSpec | None:
-        """The pipeline as it goes with the data: without the rows written into it where a file could not hold them."""
-        if self.spec is None or _fits_in_a_file(self.spec):
-            return self.spec
-        steps = [{name: value for name, value in step.items() if name != "data"} for step in self.spec.steps]
-        shorter = self.spec.model_copy(update={"steps": steps})
-        return shorter if _fits_in_a_file(shorter) else None
+    def shared_pipeline(self) -> SharedPipeline | None:
+        """The pipeline as it goes with the data to other people; None where there is none, or it is too big."""
+        return shared(self.spec, self) if self.spec is not None else None
 
-    def _told_file_spec(self) -> PipelineSpec | None:
-        spec = self.file_spec()
-        if spec is not self.spec:
-            what = "the rows that are written into it were" if spec is not None else "it was"
-            log.warning("The pipeline is too big for a pipeline file, so %s left out.", what)
-        return spec
+    def _told_pipeline(self) -> SharedPipeline | None:
+        told = self.shared_pipeline()
+        if told is None and self.spec is not None:
+            log.warning("The pipeline is too big for a pipeline file, so it was left out.")
+        elif told is not None and told.is_without_rows:
+            log.warning("The rows that are written into the pipeline were left out of its file.")
+        return told
 
     def push_to_hub(
         self,
@@ -177,84 +245,40 @@ class Distiset(dict[str, "DatasetDict | Dataset"]):
         include_script: bool = False,
         **options: Any,
     ) -> str:
-        """Publish every dataset, a card and the pipeline; private unless you say otherwise. Returns the address."""
+        """Publish every dataset, what steps kept, a card and the pipeline; private unless you say otherwise.
+
+        `include_script` adds the running script as `pipeline.py`. `options` go to `Dataset.push_to_hub`. The pipeline
+        is written to be shared, as by `save_to_disk`; the log of the run stays here. Returns the address.
+        Raises: ConfigError where there is no script, or it seems to hold a key; nothing was published then.
+        """
         from huggingface_hub import HfApi
 
+        script = running_script() if include_script else None
         api = HfApi(token=token)
         for name, value in self.items():
             value.push_to_hub(repo_id, config_name=name, private=private, token=token, **options)
+        files: dict[str, str] = {}
         if generate_card:
             card = dataset_card(self, name=repo_id.rpartition("/")[2])
-            existing = _readme_front_matter(api, repo_id)
-            api.upload_file(
-                path_or_fileobj=(existing + card).encode(),
-                path_in_repo="README.md",
-                repo_id=repo_id,
-                repo_type="dataset",
-            )
-        if (spec := self._told_file_spec()) is not None:
-            api.upload_file(
-                path_or_fileobj=spec.to_yaml().encode(),
-                path_in_repo="stillroom.yaml",
-                repo_id=repo_id,
-                repo_type="dataset",
-            )
+            files["README.md"] = _readme_front_matter(api, repo_id) + card
+        if (told := self._told_pipeline()) is not None:
+            files[HUB_PIPELINE_FILE] = told.text(HUB_PIPELINE_FILE)
+        if script is not None:
+            files["pipeline.py"] = script
+        for path, text in files.items():
+            api.upload_file(path_or_fileobj=text.encode(), path_in_repo=path, repo_id=repo_id, repo_type="dataset")
+        if self.artifacts_path is not None:
+            with TemporaryDirectory() as folder:
+                artifacts.copy(self.artifacts_path, Path(folder))
+                api.upload_folder(
+                    folder_path=folder, path_in_repo=ARTIFACTS_FOLDER, repo_id=repo_id, repo_type="dataset"
+                )
         return f"{api.endpoint}/datasets/{repo_id}"
 
 
-def as_table(rows: list[Row], columns: Iterable[str] = ()) -> Any:
-    """Rows as an Arrow table; a column whose values do not agree on a type becomes text.
-
-    `columns` are there even when there are no rows.
-    """
-    import pyarrow as pa
-
-    names: dict[str, None] = {} if rows else dict.fromkeys(columns)
-    for row in rows:
-        names.update(dict.fromkeys(row))
-    if not names:
-        return pa.table({})
-    arrays = {name: _array(name, [row.get(name) for row in rows]) for name in names}
-    return pa.table(arrays)
-
-
-def _array(name: str, values: Iterable[Any]) -> Any:
-    import orjson
-    import pyarrow as pa
-
-    values = list(values)
-    try:
-        array = pa.array(values)
-        # Parquet, which the Hub keeps, has no way to write an object without fields.
-        return pa.array([_without_empty(value) for value in values]) if _holds_nothing(array.type) else array
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        log.warning("Column '%s' mixes kinds of values, so it was written as text.", name)
-        texts = [
-            value if value is None or isinstance(value, str) else orjson.dumps(value, default=str).decode()
-            for value in values
-        ]
-        return pa.array(texts, pa.string())
-
-
-def _holds_nothing(kind: Any) -> bool:
-    """Whether somewhere in a kind there is an object without fields."""
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return kind.num_fields == 0 or any(_holds_nothing(field.type) for field in kind)
-    return pa.types.is_list(kind) and _holds_nothing(kind.value_type)
-
-
-def _without_empty(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_empty(item) for name, item in value.items()} or None
-    return [_without_empty(item) for item in value] if isinstance(value, list) else value
-
-
-def _fits_in_a_file(spec: PipelineSpec) -> bool:
-    # JSON first, as it is quick, and YAML of the same content is hardly ever shorter.
-    most = files.MOST_BYTES["yaml"]
-    return len(spec.model_dump_json()) <= most and len(spec.to_yaml().encode()) <= most
+def _column_names(value: Any) -> list[str]:
+    parts = value.values() if isinstance(value, Mapping) else [value]
+    return list(dict.fromkeys(name for part in parts for name in part.column_names))
 
 
 def _readme_front_matter(api: Any, repo_id: str) -> str:

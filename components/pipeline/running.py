@@ -4,10 +4,12 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components import catalog
 from components.errors import ConfigError, RunPaused, StillroomError
+from components.pipeline.artifacts import folder_of_run
 from components.pipeline.distiset import Distiset
 from components.pipeline.engine import Engine
 from components.pipeline.engine.identity import step_signature
@@ -89,6 +91,7 @@ def engine_for(
         if not run.is_portable:
             raise ConfigError("This run uses steps of the script that started it. Run the script again to continue.")
         graph = PipelineSpec.model_validate_json(run.spec).build()
+    _keep_artifacts(graph, folder_of_run(ledger, run.id))
     return Engine(graph, ledger, run.id, vault=vault, **options)
 
 
@@ -123,7 +126,7 @@ def run_pipeline(
         check_options(graph, options)
         ledger.update_run(run.id, cap=cap, concurrency=concurrency)
         log.info("Going on with run %s, which was interrupted.", run.id)
-    engine = Engine(graph, ledger, run.id, vault=current_vault(), keeps_metadata=pipeline.enable_metadata)
+    engine = engine_for(ledger, run, graph=graph, vault=current_vault(), keeps_metadata=pipeline.enable_metadata)
     state = engine.work()
     columns = {name: [*graph.steps[name].get_outputs()] for name in graph.leaves()}
     distiset = Distiset.from_run(ledger, run.id, with_metadata=pipeline.enable_metadata, columns=columns)
@@ -140,6 +143,11 @@ def _how_to_go_on(state: RunState) -> str:
     if state is not RunState.WAITING_BATCH:
         return ""
     return " Run this again to collect the answers, or leave it to the app or to `stillroom batches watch`."
+
+
+def _keep_artifacts(graph: Graph, folder: Path) -> None:
+    for step in graph.steps.values():
+        step.keep_artifacts_in(folder)
 
 
 def models_of(graph: Graph) -> list[Any]:

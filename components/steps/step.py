@@ -3,13 +3,15 @@
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self, overload
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from components.component import Component, Incidental, RuntimeParameter
 from components.errors import ConfigError, MissingColumn, did_you_mean
+from components.steps import artifacts
 from components.steps.building import Builder, pipeline_being_built
 from components.steps.typing import GeneratorStepOutput, Row, StepColumns, StepOutput
 
@@ -49,6 +51,8 @@ class AnyStep(Component, ABC):
     """What the step's new columns are called: the step's own name -> the name they get in the rows."""
     use_cache: Incidental[bool] = True
     """Take over results of an earlier run for rows that did not change."""
+
+    _artifacts: Path | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         super().model_post_init(context)
@@ -110,6 +114,28 @@ class AnyStep(Component, ABC):
 
     def unload(self) -> None:
         """Give back what `load` took."""
+
+    def save_artifact(
+        self, name: str, write_function: Callable[[Path], Any], metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        """Keep files beside the rows: `write_function` gets a folder to write them into.
+
+        They are kept with the run, and go along with `save_to_disk` and `push_to_hub`. One of the same name is
+        replaced. Rows that are taken over from an earlier run are not worked on again, so they make no artifact.
+
+        Raises: ConfigError outside a run, and for a name that is not one plain file name.
+        """
+        if self._artifacts is None:
+            raise ConfigError(f"{self._title()} keeps artifacts only in a run. Run its pipeline.")
+        artifacts.keep(self._artifacts, self.name, name, write_function, metadata)
+
+    def keep_artifacts_in(self, folder: Path) -> None:
+        """Where this run keeps artifacts; a run says so before it begins."""
+        self._artifacts = folder
+
+    def impute_step_outputs(self, step_output: Iterable[Row]) -> list[Row]:
+        """Rows with nothing in the columns that this step makes, as for rows it could not work on."""
+        return [{**row, **dict.fromkeys(self.get_outputs())} for row in step_output]
 
     def connect(self, *steps: "AnyStep", routing_batch_function: Any = None) -> None:
         """Send this step's rows to other steps."""
@@ -182,6 +208,22 @@ class Step(AnyStep):
             return [self._restored(row, source) for row, source in zip(made, inputs[0], strict=True)]
         return [self._restored(row, original or {}) for row in made]
 
+    def process_applying_mappings(self, *inputs: Sequence[Row]) -> Iterator[list[Row]]:
+        """`process` on rows as a pipeline has them, with the column mappings done, in the order of the rows.
+
+        It takes a list of rows for each step before this one. Raises: ConfigError for lists of different lengths.
+        """
+        if len({len(rows) for rows in inputs}) > 1:
+            raise ConfigError(f"{self._title()} takes lists of the same length, one for each step before it.")
+        if self._takes_all_rows:
+            yield self.apply(*inputs)
+            return
+        yield [made for rows in zip(*inputs, strict=True) for made in self.apply(*([row] for row in rows))]
+
+    @property
+    def _takes_all_rows(self) -> bool:
+        return self.takes_batches
+
     def _hides_columns(self, rows: Sequence[Row]) -> bool:
         outputs = as_columns(self.outputs)
         return any(own in outputs or any(own in row for row in rows) for own in self.input_mappings)
@@ -209,8 +251,11 @@ class Step(AnyStep):
                     back[name] = original[name]
             elif own in row:
                 back[name] = row.pop(own)
-                if own in original and own not in self.input_mappings.values():
-                    back.setdefault(own, original[own])
+            else:
+                continue
+            # A column that the mapping hid from the step comes back.
+            if own in original and own not in self.input_mappings.values():
+                back.setdefault(own, original[own])
         return row | back | new
 
 
@@ -240,6 +285,11 @@ class GeneratorStep(AnyStep):
             if is_last:
                 return
 
+    def process_applying_mappings(self, offset: int = 0) -> Iterator[tuple[list[Row], bool]]:
+        """`process`, with the column mappings done: lists of rows, and whether each is the last."""
+        for rows, is_last in self.process(offset=offset):
+            yield [self._renamed(row) for row in check_rows(rows, self)], is_last
+
     def _renamed(self, row: Row) -> Row:
         if not self.output_mappings:
             return row
@@ -248,6 +298,10 @@ class GeneratorStep(AnyStep):
 
 class GlobalStep(Step):
     """A step that needs all rows before it can begin, such as sorting or removing duplicates."""
+
+    @property
+    def _takes_all_rows(self) -> bool:
+        return True
 
 
 def as_columns(columns: StepColumns) -> dict[str, bool]:

@@ -181,6 +181,10 @@ class Task(Step):
             return [row for rows in self.process(list(inputs[0])) for row in rows]
         return super().apply(*inputs)
 
+    @property
+    def _takes_all_rows(self) -> bool:
+        return super()._takes_all_rows or type(self).process is Task.process
+
     def _identity(self) -> dict[str, Any]:
         digest = _shipped_prompt(type(self).__name__)
         return super()._identity() | ({"prompt": digest} if digest else {})

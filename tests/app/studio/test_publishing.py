@@ -1,6 +1,8 @@
 import pytest
 
 from components.errors import ConfigError, CredentialError, ProviderDown
+from components.pipeline.artifacts import folder_of_run
+from components.steps.artifacts import keep
 from tests.app.pipelines import add_tickets, labeling
 from tests.servers.hub_environment import point_clients_at
 from tests.servers.hub_server import HubServer
@@ -35,6 +37,25 @@ def test_results_are_published_private_with_card_pipeline_and_corrections(studio
     rows = load_dataset("tester/tickets", token="hf_tester", cache_dir=str(tmp_path / "cache"))["train"]
     assert rows["labels"][1] == "unsure" and rows["labels_state"][1] == "unsure"
     assert rows["labels_model"][1] is not None
+
+
+def test_nothing_is_told_of_this_machine_and_what_steps_kept_goes_along(studio, labeled, hub):
+    studio.connections.add("huggingface", "hf_tester")
+    keep(folder_of_run(studio.ledger, labeled), "label", "plot", lambda folder: (folder / "a.txt").write_text("drawn"))
+    studio.publishing.push(labeled, "tester/tickets")
+    repo = hub.repo("tester/tickets", "dataset")
+    for name, blob in repo.files.items():
+        assert str(studio.settings.home).encode() not in blob.data, name
+    assert b"--data FILE" in repo.read("stillroom.yaml") and b"data_files: tickets.csv" in repo.read("stillroom.yaml")
+    assert repo.read("artifacts/label/plot/a.txt") == b"drawn"
+
+
+def test_what_steps_kept_goes_with_its_run(studio, labeled):
+    folder = folder_of_run(studio.ledger, labeled)
+    keep(folder, "label", "plot", lambda folder: None)
+    assert folder.is_relative_to(studio.settings.home) and folder.exists()
+    studio.runs.delete(labeled)
+    assert not folder.exists()
 
 
 def test_it_is_public_only_when_its_owner_says_so(studio, labeled, hub, monkeypatch):

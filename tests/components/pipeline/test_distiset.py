@@ -132,7 +132,7 @@ def test_rows_too_many_for_a_pipeline_file_are_left_out_of_it_and_nothing_else_i
     assert back["default"]["train"]["n"][:] == list(range(300))
     assert [step["use"] for step in back.spec.steps] == ["LoadDataFromDicts", "KeepColumns"]
     assert "data" not in back.spec.steps[0]
-    assert "too big" in caplog.text
+    assert "rows that are written into the pipeline were left out" in caplog.text
     assert "x" * 1000 not in (tmp_path / "long" / "distiset_configs" / "README.md").read_text()
 
 
