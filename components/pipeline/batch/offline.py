@@ -181,13 +181,19 @@ class Batches:
             yield Request(idx, path, body, part, want.row, name, tokens=read, cost=cost)
 
     def _adopt(self, key: str, wants: Sequence[Want], count: int, kwargs: Mapping[str, Any]) -> Plan | None:
-        """A plan that consists of the jobs in `jobs_ids`, where these are not in the ledger yet."""
-        ids = self.llm.jobs_ids
-        if not ids or any(id in self.store.remote_ids() for id in ids):
+        """A plan that consists of the jobs in `jobs_ids` that are not in the ledger yet; None where all are.
+
+        Raises: BatchGone for an id that the provider does not know; ConfigError where they are of other rows.
+        """
+        known = self.store.remote_ids()
+        named = list(dict.fromkeys(self.llm.jobs_ids or ()))
+        ids = [id for id in named if id not in known]
+        if not ids:
             return None
+        elsewhere = sum(sum(self.store.counts(job_key=known[id]).values()) for id in named if id in known)
         made = (one for want in wants for one in self._requests(0, want, count, kwargs, None))
         path = next((one.path for one in made if isinstance(one, Request)), "")
-        return adopted_plan(self.provider, key, ids, wants, path)
+        return adopted_plan(self.provider, key, ids, wants, path, elsewhere)
 
     def _set(self, plan: Plan, count: int, run_id: str | None, step: str) -> dict[str, Any]:
         return {

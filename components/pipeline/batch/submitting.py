@@ -33,10 +33,10 @@ def is_held_back(hand: InHand) -> bool:
     """Whether somebody halted the run that the job is for, so that it is not sent now; it waits and says so."""
     job = hand.job
     why = "" if job.cancel_requested_at else hand.store.held_back([job.set_key]).get(job.set_key, "")
+    if why and (job.state, job.message) != (JobState.HELD, why):
+        hand.change(JobState.HELD, why, message=why)
     if why:
-        is_news = (job.state, job.message) != (JobState.HELD, why)
-        said = {"state": JobState.HELD, "note": why, "message": why} if is_news else {}
-        hand.change(**said, next_poll_at=hand.clock() + jittered(HELD_BACK_LOOK))
+        hand.change(next_poll_at=hand.clock() + jittered(HELD_BACK_LOOK))
     return bool(why)
 
 

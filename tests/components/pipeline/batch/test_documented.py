@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from components.errors import (
+    BatchGone,
     ConfigError,
     CredentialError,
     DistilabelOfflineBatchGenerationNotFinishedException,
@@ -249,6 +250,33 @@ def test_jobs_that_were_taken_over_are_all_found_again_after_the_database_was_lo
     outputs = model(server, offline_batch_generation_block_until_done=1).generate_outputs(inputs=ask(*texts))
     assert [output["generations"] for output in outputs] == [[f"echo: {text}"] for text in texts]
     assert len(server.batches) == 2
+
+
+def test_a_job_that_is_not_known_is_taken_over_beside_one_that_is(server, ledger):
+    texts = [f"row-{n}" for n in range(5)]
+    ids = older_jobs(server, *texts, per_job=3)
+    # Of the first three rows the ledger has the job already.
+    first = model(server, offline_batch_generation_block_until_done=1, jobs_ids=ids[:1])
+    first.generate_outputs(inputs=ask(*texts[:3]))
+    llm = model(server, offline_batch_generation_block_until_done=1, jobs_ids=ids)
+    outputs = llm.generate_outputs(inputs=ask(*texts))
+    assert [output["generations"] for output in outputs] == [[f"echo: {text}"] for text in texts]
+    assert len(server.batches) == 2 and llm.jobs_ids == ids
+
+
+def test_an_id_that_nobody_knows_beside_one_that_is_known_sends_nothing_anew(server, ledger):
+    ids = older_jobs(server, "row-0", "row-1", "row-2", per_job=2)
+    model(server, offline_batch_generation_block_until_done=1, jobs_ids=ids[:1]).generate_outputs(
+        inputs=ask("row-0", "row-1")
+    )
+    with pytest.raises(BatchGone, match="batch_nobodys"):
+        model(server, jobs_ids=(ids[0], "batch_nobodys")).generate_outputs(inputs=ask("row-0", "row-1", "row-2"))
+    with pytest.raises(ConfigError, match=f"Not known here in jobs_ids: {ids[1]}, with 1 requests"):
+        model(server, jobs_ids=ids).generate_outputs(inputs=ask("row-0", "row-1", "row-2", "row-3"))
+    assert len(server.batches) == 2
+    # Ids that are all known are no claim to rows that are not.
+    llm = model(server, offline_batch_generation_block_until_done=1, jobs_ids=ids[:1])
+    assert llm.generate_outputs(inputs=ask("row-x"))[0]["generations"] == ["echo: row-x"]
 
 
 def test_jobs_of_other_rows_are_not_taken_over(server):
