@@ -36,7 +36,9 @@ def refused_file(hand: InHand, errors: Sequence[LineError]) -> None:
     elif found.remedy is Remedy.LATER and (tries := hand.times(TRIED_LATER)) < len(LATER_SECONDS):
         message = f"The provider could not take the file: {found.said} It is tried again by itself."
         hand.store.note(hand.job.key, TRIED_LATER, found.said)
-        hand.restart(JobState.HELD, message, intent_at=None, next_poll_at=hand.clock() + LATER_SECONDS[tries])
+        # Counted as an error, so that it rests for as long also when another job ends and leaves room.
+        rest = {"next_poll_at": hand.clock() + LATER_SECONDS[tries], "poll_errors": tries + 1}
+        hand.restart(JobState.HELD, message, intent_at=None, **rest)
     else:
         _name(hand, found.lines)
         reject(hand, found.said or "The provider failed the whole batch and did not say why.")

@@ -170,3 +170,17 @@ def test_a_job_that_was_told_how_long_to_wait_is_not_sent_sooner_when_another_en
     bench.clock.pass_seconds(500)
     bench.until_over(batches, handed)
     assert all(text(one) for one in bench.found(batches, handed, rows(4)).values())
+
+
+def test_a_job_that_rests_after_a_fault_of_the_provider_is_not_made_sooner_when_another_ends(bench):
+    bench.max_requests = 2
+    bench.server.batch.change(failures=[None, "server_error"], polls_until_done=4)
+    batches, handed = bench.hand_in(rows(4))
+    for _ in range(8):
+        batches.advance(handed.sets)
+    assert [job.state for job in bench.jobs()] == ["closed", "held"]
+    assert len(bench.server.batches) == 2
+    bench.clock.pass_seconds(11)
+    bench.until_over(batches, handed)
+    assert len(bench.server.batches) == 3
+    assert all(text(one) for one in bench.found(batches, handed, rows(4)).values())
