@@ -139,7 +139,8 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
     yield "Ended", _moment(job["ended_at"])
     if not job["ended_at"] and job["expires_at"]:
         yield "Expires", f"{_moment(job['expires_at'])}, {_away(job['expires_at'])}"
-    yield "Kept there until", _moment(job["results_until"])
+    when = f", {_away(job['results_until'])}" if job["results_until"] and job["state"] not in OVER else ""
+    yield "Kept there until", f"{_moment(job['results_until'])}{when}"
     yield "Next look", _away(job["next_look_at"])
     yield "Cost", f"{prices(job)}{', ' + dollars(job['saving']) + ' saved' if job['saving'] else ''}"
     if job["limits"]:

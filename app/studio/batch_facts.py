@@ -24,6 +24,9 @@ OUTCOMES = tuple(str(state) for state in RequestState)
 WITHOUT_ANSWER = (RequestState.FAILED, RequestState.EXPIRED, RequestState.MISSING)
 LOST_ID_SENTENCE = "The database no longer has this job; the journal beside it does. Recover it to collect its rows."
 LATE_SENTENCE = "The provider is late. Cancel the job to collect the rows that are done."
+DELETED_SENTENCE = "They were not collected in time: the provider may have deleted its results by now."
+WARN_SECONDS = 24 * 3600.0
+"""How long before a provider deletes results that nobody collected somebody is told."""
 WITH_PERSON = (JobState.BLOCKED, JobState.LOST, JobState.REJECTED)
 
 Facts = dict[str, Any]
@@ -155,6 +158,7 @@ class JobFacts:
         terms = self._terms.of(batch)
         without_answer = sum(counts[state] for state in WITHOUT_ANSWER)
         is_late = _is_late(job, terms)
+        warning = _retention_warning(job)
         return {
             "key": job.key,
             "provider": provider_title(batch.account, job),
@@ -168,9 +172,9 @@ class JobFacts:
             "state": job.state,
             "status": job.status,
             "outcome": job.outcome,
-            "message": held_back or job.message or (LATE_SENTENCE if is_late else ""),
+            "message": " ".join(filter(None, [held_back or job.message or (LATE_SENTENCE * is_late), warning])),
             "is_held_back": bool(held_back),
-            "needs_person": job.state in WITH_PERSON or is_late,
+            "needs_person": job.state in WITH_PERSON or is_late or bool(warning),
             "attempt": job.attempt,
             "n": sum(counts.values()) if is_adopted(job) else job.n,
             "bytes": job.bytes,
@@ -181,6 +185,7 @@ class JobFacts:
             "ended_at": moment(job.ended_at),
             "expires_at": moment(job.expires_at),
             "results_until": moment(job.results_expire_at),
+            "results_end_soon": bool(warning),
             "next_look_at": moment(job.next_poll_at) if _is_waiting(job) and not held_back else None,
             "cancel_requested_at": moment(job.cancel_requested_at),
             **_money(job, counts, terms, without_answer),
@@ -214,6 +219,21 @@ def _is_late(job: BatchJob, terms: Terms | None) -> bool:
         return False
     hours = (terms.caps.worst_hours if terms else None) or PATIENCE_HOURS
     return time.time() > max(job.submitted_at + hours * 3600, job.expires_at or 0.0) + 3600
+
+
+def _retention_warning(job: BatchJob) -> str:
+    """What to tell where results are about to be deleted that are not here yet; empty while there is time."""
+    if job.state in FINISHED or not job.remote_id or job.results_expire_at is None:
+        return ""
+    left = job.results_expire_at - time.time()
+    if left <= 0:
+        return DELETED_SENTENCE
+    if left > WARN_SECONDS:
+        return ""
+    hours = max(1, round(left / 3600))
+    return (
+        f"The provider deletes its results in {hours} hour{'s' if hours > 1 else ''}, and they are not collected yet."
+    )
 
 
 def _progress(job: BatchJob) -> dict[str, int]:

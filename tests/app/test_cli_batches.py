@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -285,6 +286,26 @@ def test_a_watch_sends_a_later_step_once_the_earlier_one_is_back(studio, work, p
     assert watching.returncode == 0, noted
     assert [batch.id in told for batch in provider.batches] == [True, True]
     assert studio.runs.progress(run_id)["steps"][-1]["ok"] == 4
+
+
+def test_results_that_are_soon_deleted_are_named_in_the_list_and_on_the_page(studio, work, provider):
+    provider.batch.change(polls_until_done=50)
+    _, key = submitted(studio, work, overnight(provider))
+    studio.batches.store.change(key, results_expire_at=time.time() + 5 * 3600 + 60)
+    for done in (stillroom("batches", "list"), stillroom("batches", "show", key)):
+        assert "The provider deletes its results in 5 hours" in done.stdout
+    assert ", in 5 h" in stillroom("batches", "show", key).stdout
+
+
+def test_a_job_of_a_stopped_run_ends_a_watch_and_says_why_it_is_not_sent(studio, work, provider):
+    provider.batch.change(on_create=["queue_full"])
+    run_id, _ = submitted(studio, work, overnight(provider))
+    studio.runs.stop(run_id)
+    look_now(studio)
+    done = stillroom("batches", "watch")
+    assert done.exit_code == 1 and provider.batches == []
+    assert "Its run is stopped, so it is not sent and costs nothing. Continue the run to send it." in done.stdout
+    assert answer("batches", "list")["jobs"][0]["is_held_back"]
 
 
 def test_a_run_that_somebody_stopped_stays_so_and_its_answers_are_kept(studio, work, provider):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 
 import httpx
@@ -399,6 +400,29 @@ def test_a_preview_is_never_sent_overnight(studio, work, provider):
     run_id = studio.previews.start(overnight(provider), rows=2, use_cache=False)
     assert work(run_id) is RunState.DONE
     assert provider.batches == []
+
+
+# Results that a provider keeps for some time only
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (30, ""),
+        (23, "deletes its results in 23 hours, and they are not"),
+        (1, "in 1 hour,"),
+        (-2, "not collected in time"),
+    ],
+)
+def test_results_that_nobody_collects_are_warned_of_a_day_before_they_are_deleted(studio, work, provider, hours, said):
+    run_id, key = submitted(studio, work, overnight(provider))
+    studio.batches.store.change(key, results_expire_at=time.time() + hours * 3600)
+    job = only(studio, run_id)
+    assert said in job["message"] and bool(job["message"]) is bool(said)
+    assert job["results_end_soon"] is job["needs_person"] is bool(said)
+    collected(studio, run_id)
+    studio.batches.store.change(key, results_expire_at=time.time() + hours * 3600)
+    assert not only(studio, run_id)["results_end_soon"]
 
 
 # Runs that somebody halted
