@@ -39,6 +39,7 @@ class Watch:
         jobs = self.jobs()
         for job in jobs:
             words = f"{state_in_words(job)}, {outcomes(job['counts'])}"
+            words += f". {job['message']}" if job["needs_person"] and job["message"] else ""
             if self._said.get(job["key"]) != words:
                 self._said[job["key"]] = words
                 self._screen.note(f"{name_of(job)}: {words}")

@@ -12,7 +12,7 @@ from app.studio.batch_terms import PATIENCE_HOURS, KnownTerms, Terms, is_on_this
 from app.studio.orphans import Journaled, JournalReader
 from app.studio.progress import moment
 from components.pipeline.batch import BatchStore
-from components.pipeline.batch.machine import is_unsent
+from components.pipeline.batch.machine import is_unsent, needs_script
 from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import JOB, REQUEST, SET
 from components.pipeline.batch.writing import is_adopted
@@ -174,7 +174,7 @@ class JobFacts:
             "outcome": job.outcome,
             "message": " ".join(filter(None, [held_back or job.message or (LATE_SENTENCE * is_late), warning])),
             "is_held_back": bool(held_back),
-            "needs_person": job.state in WITH_PERSON or is_late or bool(warning),
+            "needs_person": job.state in WITH_PERSON or is_late or bool(warning) or needs_script(job),
             "attempt": job.attempt,
             "n": sum(counts.values()) if is_adopted(job) else job.n,
             "bytes": job.bytes,

@@ -9,6 +9,7 @@ from app.studio.batch_terms import KnownTerms
 from app.studio.connections import Connections
 from components.errors import StillroomError
 from components.pipeline.batch import BatchStore, actions
+from components.pipeline.batch.machine import needs_script
 from components.pipeline.batch.poller import TICK_SECONDS, Poller
 from components.pipeline.batch.recovery import tidy_up
 from components.pipeline.batch.states import OPEN_STATES, JobState
@@ -68,6 +69,11 @@ class BatchWatch:
             # A job that needs a decision waits for a person, whatever keys there are.
             if not needs_decision(job) and self._opens(batch):
                 actions.refresh(self._store, job)
+        for job in filter(needs_script, self._store.jobs(states=OPEN_STATES)):
+            batch = self._store.set(job.set_key)
+            assert batch is not None
+            if self._opens(batch):
+                self._store.change(job.key, message="", next_poll_at=0.0)
         self._nudge.set()
 
     def wake_runs(self, origin: str = "app") -> list[str]:

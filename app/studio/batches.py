@@ -18,7 +18,7 @@ from app.studio.runs import Runs
 from components.errors import ConfigError, RunConflict
 from components.pipeline.batch import BatchStore, actions
 from components.pipeline.batch.actions import Recovered
-from components.pipeline.batch.machine import is_unsent
+from components.pipeline.batch.machine import is_unsent, needs_script
 from components.pipeline.batch.poller import Poller
 from components.pipeline.batch.states import FINISHED, OPEN_STATES, JobState
 from components.pipeline.ledger import Ledger
@@ -62,7 +62,8 @@ class Batches:
 
     def is_open(self) -> bool:
         """Whether a job is still to be heard of without anybody's help."""
-        jobs = self.store.jobs(states=[state for state in OPEN_STATES if state is not JobState.BLOCKED])
+        open_jobs = self.store.jobs(states=[state for state in OPEN_STATES if state is not JobState.BLOCKED])
+        jobs = [job for job in open_jobs if not needs_script(job)]
         held_back = self.store.held_back({job.set_key for job in jobs}) if jobs else {}
         return any(not (is_unsent(job) and job.set_key in held_back) for job in jobs)
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.cli.forecast import forecast, in_a_line
 from app.worker import Worker
+from components.pipeline.batch.machine import SCRIPT_ONLY
 from components.states import RunState
 from tests.app.batches import a_batch_server, adds_up, batch_model, collected, overnight, submitted
 from tests.app.command import answer, process, stillroom
@@ -306,6 +307,28 @@ def test_a_job_of_a_stopped_run_ends_a_watch_and_says_why_it_is_not_sent(studio,
     assert done.exit_code == 1 and provider.batches == []
     assert "Its run is stopped, so it is not sent and costs nothing. Continue the run to send it." in done.stdout
     assert answer("batches", "list")["jobs"][0]["is_held_back"]
+
+
+def test_a_watch_ends_where_only_a_script_can_take_the_results(studio, work, provider):
+    _, key = submitted(studio, work, overnight(provider))
+    with studio.ledger.database.exclusively() as connection:
+        connection.exec_driver_sql("UPDATE batch_set SET llm = ?", (json.dumps({"use": "MyOwnLLM"}),))
+    look_now(studio)
+    done = stillroom("batches", "watch")
+    assert done.exit_code == 1
+    said = "Only the script that sent this job can take its results: run it again."
+    assert done.stderr.count(said) == 1 and done.stdout.count(said) == 1
+    job = studio.batches.get(key)
+    assert (job["state"], job["needs_person"]) == ("submitted", True) and "MyOwnLLM" in job["message"]
+
+
+def test_a_watch_looks_anew_for_a_model_that_was_known_to_a_script_only(studio, work, provider):
+    _, key = submitted(studio, work, overnight(provider))
+    later = time.time() + 300
+    studio.batches.store.change(key, message=f"No such connection. {SCRIPT_ONLY}", next_poll_at=later)
+    done = stillroom("batches", "watch")
+    assert done.exit_code == 0, done.output
+    assert studio.batches.get(key)["counts"]["ok"] == 10
 
 
 def test_a_run_that_somebody_stopped_stays_so_and_its_answers_are_kept(studio, work, provider):

@@ -19,6 +19,7 @@ from components.pipeline.ledger.tables import BatchJob, BatchSet
 log = logging.getLogger("stillroom.batch")
 
 UNKNOWN_MODEL_SECONDS = 300.0
+SCRIPT_ONLY = "Only the script that sent this job can take its results: run it again."
 
 Opener = Callable[[BatchSet], tuple[BatchProvider, BatchModel]]
 
@@ -87,7 +88,8 @@ class Machine:
             provider, llm = self._open(batch)
         except ConfigError as error:
             # Only the script that made it has this model; nothing is wrong with the job.
-            self.store.change(job_key, message=str(error), next_poll_at=self._clock() + UNKNOWN_MODEL_SECONDS)
+            later = self._clock() + UNKNOWN_MODEL_SECONDS
+            self.store.change(job_key, message=f"{error} {SCRIPT_ONLY}", next_poll_at=later)
             return None
         except StillroomError as error:
             message = f"{error} Its results wait at the provider meanwhile."
@@ -121,6 +123,11 @@ class Machine:
                 return collecting.poll(hand)
             case _:
                 return collecting.collect(hand)
+
+
+def needs_script(job: BatchJob) -> bool:
+    """Whether nobody but the script that sent a job can move it."""
+    return job.state not in FINISHED and job.message.endswith(SCRIPT_ONLY)
 
 
 def is_unsent(job: BatchJob) -> bool:
