@@ -1,4 +1,7 @@
-"""Changes to a pipeline as the Build page makes them: each returns a new one and leaves the old as it was."""
+"""Changes to a pipeline as the Build page makes them: each returns a new one and leaves the old as it was.
+
+A pipeline that does not branch stays one chain, connected as its steps stand from top to bottom.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,9 +10,10 @@ from typing import Any, Literal
 
 from components import catalog
 from components.errors import ConfigError
+from components.pipeline import chain
 from components.pipeline.graph import MOST_STEPS, unused_name
 from components.pipeline.spec import PipelineSpec
-from components.steps.step import GeneratorStep, snake_case
+from components.steps.step import snake_case
 
 STEP_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,100}")
 
@@ -24,18 +28,24 @@ def add_step(spec: PipelineSpec, use: str, after: str | None = None, name: str =
     if len(spec.steps) >= MOST_STEPS:
         raise ConfigError(f"A pipeline can have {MOST_STEPS:,} steps at most.")
     name = new_name(spec, use, name)
+    catalog.get(use)
     step, edges = {"use": use, "name": name}, spec.edges()
+    if after:
+        spec.step(after)
+    column = chain.chain_of(spec)
+    if column is not None:
+        position = len(column) if after is None else column.index(after) + 1 if after else 0
+        position = 0 if chain.is_source(step) else position
+        steps = [spec.step(other) for other in column]
+        return _in_column(spec, [*steps[:position], step, *steps[position:]])
     if after == "":
         after = next((other for other in spec.step_names() if is_source(spec, other)), "")
-    if issubclass(catalog.get(use), GeneratorStep) or after == "":
+    if chain.is_source(step) or after == "":
         fed = {downstream for _, downstream in edges}
         free = [other for other in spec.step_names() if other not in fed and not is_source(spec, other)]
         return _changed(spec, [step, *spec.steps], [*((name, other) for other in free), *edges])
-    if after is None:
-        after = spec.step_names()[-1] if spec.steps else None
-    if after is None:
-        return _changed(spec, [step], edges)
-    position = spec.step_names().index(spec.step(after)["name"]) + 1
+    after = after or spec.step_names()[-1]
+    position = spec.step_names().index(after) + 1
     moved = [((name, downstream) if upstream == after else (upstream, downstream)) for upstream, downstream in edges]
     routing = [entry | {"from": name} if entry["from"] == after else entry for entry in _routing(spec)]
     steps = [*spec.steps[:position], step, *spec.steps[position:]]
@@ -43,13 +53,21 @@ def add_step(spec: PipelineSpec, use: str, after: str | None = None, name: str =
 
 
 def remove_step(spec: PipelineSpec, name: str) -> PipelineSpec:
-    """Take a step out and connect the steps before it to those after it."""
+    """Take a step out and connect the steps before it to those after it.
+
+    What is left without rows gets those of another source, the nearest one above.
+    """
     spec.step(name)
+    column = chain.chain_of(spec)
+    if column is not None:
+        return _in_column(spec, [spec.step(other) for other in column if other != name])
     edges = spec.edges()
     before = [upstream for upstream, downstream in edges if downstream == name]
     after = [downstream for upstream, downstream in edges if upstream == name]
     kept = [edge for edge in edges if name not in edge]
-    bridges = [(upstream, downstream) for upstream in before for downstream in after]
+    fed = {downstream for _, downstream in kept}
+    feeding = before or _another_source(spec, name)
+    bridges = [(up, down) for up in feeding for down in after if before or down not in fed]
     heir = before[0] if len(before) == 1 and [up for up, _ in edges].count(before[0]) == 1 else None
     routing = [entry | {"from": heir} if entry["from"] == name else entry for entry in _routing(spec)]
     steps = [step for step in spec.steps if step["name"] != name]
@@ -62,13 +80,14 @@ def move_step(spec: PipelineSpec, name: str, direction: Literal["up", "down"]) -
     Raises: ConfigError where the rows branch or come together, and for sources.
     """
     spec.step(name)
+    column = chain.chain_of(spec)
+    if column is not None:
+        return _moved_in_column(spec, column, name, direction)
     edges = spec.edges()
     ups, downs = [up for up, _ in edges], [down for _, down in edges]
     others = [up if direction == "up" else down for up, down in edges if name == (down if direction == "up" else up)]
     if not others:
-        raise ConfigError(
-            f"Step '{name}' cannot move {direction}: it is the {'first' if direction == 'up' else 'last'}."
-        )
+        raise ConfigError(_at_the_end(name, direction))
     first, second = (others[0], name) if direction == "up" else (name, others[0])
     if ups.count(first) != 1 or downs.count(second) != 1:
         raise ConfigError(f"Step '{name}' cannot move {direction}, because the rows branch or come together there.")
@@ -148,8 +167,38 @@ def new_name(spec: PipelineSpec, use: str, wanted: str = "") -> str:
 
 def is_source(spec: PipelineSpec, name: str) -> bool:
     """Whether a step makes rows out of nothing."""
-    use = spec.step(name)["use"]
-    return use in catalog.names(GeneratorStep)
+    return chain.is_source(spec.step(name))
+
+
+def _in_column(spec: PipelineSpec, steps: Sequence[Mapping[str, Any]]) -> PipelineSpec:
+    steps = chain.in_front(steps)
+    return _changed(spec, steps, chain.links(steps))
+
+
+def _moved_in_column(
+    spec: PipelineSpec, column: list[str], name: str, direction: Literal["up", "down"]
+) -> PipelineSpec:
+    at = column.index(name)
+    to = at + (-1 if direction == "up" else 1)
+    if not 0 <= to < len(column):
+        raise ConfigError(_at_the_end(name, direction))
+    if is_source(spec, name) != is_source(spec, column[to]):
+        source = name if is_source(spec, name) else column[to]
+        raise ConfigError(f"Step '{name}' cannot move {direction}: the source '{source}' stays in front.")
+    column[at], column[to] = column[to], column[at]
+    return _in_column(spec, [spec.step(other) for other in column])
+
+
+def _at_the_end(name: str, direction: str) -> str:
+    return f"Step '{name}' cannot move {direction}: it is the {'first' if direction == 'up' else 'last'}."
+
+
+def _another_source(spec: PipelineSpec, name: str) -> list[str]:
+    """The source nearest above a step, or else the nearest below it; none whose rows are shared out by a function."""
+    names, routed = spec.step_names(), {entry.source for entry in spec.routing}
+    free = [other for other in names if other != name and other not in routed and is_source(spec, other)]
+    above = [other for other in free if names.index(other) < names.index(name)]
+    return above[-1:] or free[:1]
 
 
 def _changed(
@@ -178,6 +227,10 @@ def _with_names(spec: PipelineSpec, steps: Iterable[Mapping[str, Any]], called: 
 
 def _with_step(spec: PipelineSpec, step: Mapping[str, Any]) -> PipelineSpec:
     steps = [step if other["name"] == step["name"] else other for other in spec.steps]
+    column = chain.chain_of(spec) if step["use"] != spec.step(step["name"])["use"] else None
+    if column is not None:
+        by_name = {other["name"]: other for other in steps}
+        return _in_column(spec, [by_name[other] for other in column])
     return _changed(spec, steps, spec.edges())
 
 

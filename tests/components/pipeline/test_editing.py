@@ -129,8 +129,9 @@ def test_steps_change_places() -> None:
     ],
 )
 def test_steps_stay_where_a_move_has_no_clear_meaning(edges: str, name: str, direction: Any, sentence: str) -> None:
+    names = dict.fromkeys(edges.replace(">", " ").split())
     with pytest.raises(ConfigError, match=sentence):
-        move_step(spec_of("load", "a", "b", "c", edges=edges), name, direction)
+        move_step(spec_of(*names, edges=edges), name, direction)
 
 
 def test_a_new_name_stands_everywhere() -> None:
