@@ -33,6 +33,8 @@ class Caps:
     """Share of the price that is saved."""
     discounted_models: tuple[str, ...] | None = None
     """The only models with a discount; None where all have it."""
+    one_form_models: tuple[str, ...] = ()
+    """How the names of models begin of which a batch takes one form of answer only, the same for all its requests."""
     has_embeddings: bool = False
     """Takes requests for embeddings too."""
     reconcile: Reconcile = Reconcile.TAG

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import orjson
+
 from components.errors import RequestRefused
 from components.llms.batch.protocol import BatchProvider, Reconcile
 from components.pipeline.batch.journal import keep_names
@@ -171,7 +173,7 @@ def remove_orphans(folder: Path, known: Iterable[str], older_than: float = 3600.
 
 
 class _Files:
-    """The files being filled, one for each model, path and attempt."""
+    """The files being filled, one for each model, path and attempt; and form of answer where that may not differ."""
 
     def __init__(self, provider: BatchProvider, folder: Path, limits: Limits) -> None:
         caps = provider.caps
@@ -182,18 +184,20 @@ class _Files:
         # Found again by their size where there is no tag, so no two may be alike.
         self.shrinks = caps.reconcile is Reconcile.GUESS
         self.shards: list[Shard] = []
-        self._open: dict[tuple[str, int, Any], Shard] = {}
+        self._open: dict[tuple[Any, ...], Shard] = {}
 
     def open_for(self, request: Request) -> Shard:
         """The file that such a request goes into."""
-        return self._open.get(_kind(request)) or self.new_for(request)
+        return self._open.get(self._kind(request)) or self.new_for(request)
 
     def new_for(self, request: Request) -> Shard:
         """The next file for such requests."""
         key = secrets.token_hex(16)
         file = self.folder / f"{key}.jsonl"
         handle = open(file, "xb")  # noqa: SIM115 - closed in _finished
-        shard = self._open[_kind(request)] = Shard(key, request.path, file, handle, request.attempt, len(self.shards))
+        shard = self._open[self._kind(request)] = Shard(
+            key, request.path, file, handle, request.attempt, len(self.shards)
+        )
         self.shards.append(shard)
         return shard
 
@@ -212,14 +216,16 @@ class _Files:
         """Leave nothing behind."""
         self._remove(self.shards)
 
+    def _kind(self, request: Request) -> tuple[Any, ...]:
+        model = request.body.get("model")
+        is_one_form = isinstance(model, str) and model.startswith(self.provider.caps.one_form_models)
+        form = orjson.dumps(request.body.get("response_format"), option=orjson.OPT_SORT_KEYS) if is_one_form else None
+        return request.path, request.attempt, model, form
+
     def _remove(self, shards: Iterable[Shard]) -> None:
         for shard in shards:
             shard.handle.close()
             shard.file.unlink(missing_ok=True)
-
-
-def _kind(request: Request) -> tuple[str, int, Any]:
-    return request.path, request.attempt, request.body.get("model")
 
 
 def _written(files: _Files, request: Request | Unsendable) -> Entry:

@@ -56,6 +56,23 @@ def test_one_more_than_the_provider_takes_goes_into_a_second_file(tmp_path):
     assert len({(entry.idx, entry.part) for entry in made.entries}) == 50_001
 
 
+def test_a_file_has_one_form_of_answer_where_the_provider_wants_it_so(tmp_path):
+    forms = [{"type": "json_schema", "json_schema": {"name": name}} for name in ("one", "two")]
+
+    def asked(model):
+        bodies = [{"model": model, "messages": "m", "response_format": forms[at % 2]} for at in range(6)]
+        return [*(request(at, body) for at, body in enumerate(bodies)), request(6, {"model": model, "messages": "m"})]
+
+    limits = {"one_form_models": caps("openrouter").one_form_models}
+    made = plan(tmp_path, asked("google/gemini-2.5-flash"), **limits)
+    assert sizes(made) == [3, 3, 1]
+    for job in made.jobs:
+        bodies = [json.loads(line)["body"] for line in open(job["input_file"], "rb")]
+        assert len({json.dumps(body.get("response_format")) for body in bodies}) == 1
+    assert sizes(plan(tmp_path, asked("openai/gpt-4o-mini"), **limits)) == [7]
+    assert sizes(plan(tmp_path, asked("google/gemini-2.5-flash"))) == [7]
+
+
 def test_files_are_parted_by_bytes(tmp_path):
     made = plan(tmp_path, (request(idx) for idx in range(100)), max_bytes=1000)
     assert len(made.jobs) > 5 and sum(sizes(made)) == 100
