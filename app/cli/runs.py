@@ -119,7 +119,8 @@ def export(
 def _line(run: dict[str, Any]) -> Iterator[str]:
     yield run["id"][:SHORT]
     yield in_words(run["state"])
-    yield f"{run['rows_done']:,} of {run['rows_total']:,}"
+    total = run["rows_total"]
+    yield f"{run['rows_done']:,} {'so far' if total is None else f'of {total:,}'}"
     yield f"{run['failed']:,}"
     yield "rehearsal" if run["rehearsal"] else money(run["spent"], run["cost_known"])
     yield run["origin"]

@@ -43,7 +43,7 @@ class Lines:
     def show(self, progress: Progress) -> None:
         for step in _shown(progress):
             done = done_of(step)
-            of = f" of {step['total']:,}" if step["total"] > done and _is_counted(progress) else ""
+            of = f" of {step['total']:,}" if (step["total"] or 0) > done else ""
             line = f"{step['name']}: {done:,}{of} {'row' if done == 1 and not of else 'rows'}{_aside(step, ', ')}"
             if done and line not in self._said:
                 self._said.add(line)
@@ -76,8 +76,7 @@ class Bars:
             name = step["name"]
             if name not in self._tasks:
                 self._tasks[name] = self._bars.add_task(name, total=None, note="")
-            total = step["total"] if _is_counted(progress) else None
-            self._bars.update(self._tasks[name], total=total, completed=done_of(step), note=_aside(step, ""))
+            self._bars.update(self._tasks[name], total=step["total"], completed=done_of(step), note=_aside(step, ""))
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -117,11 +116,6 @@ def watching(read: Callable[[], Progress], screen: Screen) -> Iterator[None]:
 def _shown(progress: Progress) -> list[dict[str, Any]]:
     """Every step but the sources, whose rows are counted by the others."""
     return [step for step in progress["steps"] if step["kind"] != "source"] or progress["steps"]
-
-
-def _is_counted(progress: Progress) -> bool:
-    """Whether the sources have come to their ends, so that it is known how many rows there are."""
-    return all(step["state"] == "done" for step in progress["steps"] if step["kind"] == "source")
 
 
 def _aside(step: dict[str, Any], before: str) -> str:

@@ -160,7 +160,8 @@ def _first_sentence(progress: dict[str, Any], state: RunState) -> str:
     last = progress["steps"][-1]
     total, done = progress["rows_total"], done_of(last)
     failed = last["failed"] + last["expired"]
-    rows = count(total, "row") if done >= total else f"{done:,} of {count(total, 'row')}"
+    rows = count(done, "row") if total is None or done >= total else f"{done:,} of {count(total, 'row')}"
+    rows += " so far" if total is None else ""
     parts = [rows, *([f"{failed:,} failed"] if failed else [])]
     parts += [f"{last['needs_review']:,} to review"] if last["needs_review"] else []
     if not progress["rehearsal"]:

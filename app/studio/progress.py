@@ -25,12 +25,28 @@ TROUBLED = (CellState.FAILED, CellState.EXPIRED, CellState.NEEDS_REVIEW)
 
 
 @dataclass(frozen=True)
+class Total:
+    """How many rows a step gets, as far as can be seen."""
+
+    seen: int
+    is_final: bool
+    """Whether no more can come."""
+
+    @property
+    def known(self) -> int | None:
+        """The number of rows, or None while nobody can know it."""
+        return self.seen if self.is_final else None
+
+
+@dataclass(frozen=True)
 class Flow:
     """How rows flow between the steps of a run."""
 
     before: dict[str, list[str]]
     routed: frozenset[str]
     """Steps that get only some of the rows of the step before them."""
+    fanning: frozenset[str]
+    """Steps that are known to make several rows of one, before they have done so."""
 
 
 class Progress:
@@ -62,12 +78,12 @@ class Progress:
             "started_at": moment(run.started_at),
             "finished_at": moment(run.finished_at),
             "has_batches": run.id in batches,
-            "rows_total": steps[-1]["total"] if steps else 0,
+            "rows_total": steps[-1]["total"] if steps else None,
             "spent": run.spent,
             "cap": run.cap,
             "cost_known": run.cost_known,
             "rate_per_minute": rate * 60 / max(1, _working(steps)) if rate else None,
-            "seconds_left": _pending(steps) / rate if rate and _is_counted(records) else None,
+            "seconds_left": _pending(steps) / rate if rate and _is_counted(steps) else None,
             "in_flight": run.in_flight if run.state in LIVE_STATES else 0,
             "rehearsal": run.is_rehearsal,
             "portable": run.is_portable,
@@ -77,17 +93,27 @@ class Progress:
 
     def summaries(self, runs: Sequence[Run]) -> list[dict[str, Any]]:
         """One line for each run."""
-        leaves: dict[str, StepRun] = {}
-        failed: dict[str, int] = {}
-        query = select(STEP).where(STEP.c.run_id.in_([run.id for run in runs])).order_by(STEP.c.position)
+        records: dict[str, list[StepRun]] = {run.id: [] for run in runs}
+        query = select(STEP).where(STEP.c.run_id.in_(list(records))).order_by(STEP.c.position)
         with self._ledger.database.read() as connection:
             for row in connection.execute(query).mappings():
-                leaves[row["run_id"]] = StepRun(**row)
-                failed[row["run_id"]] = failed.get(row["run_id"], 0) + row["failed"] + row["expired"]
-                if row["kind"] == "source" and row["total"] is not None:
-                    leaves.setdefault(f"{row['run_id']}:source", StepRun(**row))
+                records[row["run_id"]].append(StepRun(**row))
         batches = self._batches(runs)
-        return [_summary(run, leaves, failed.get(run.id, 0)) | {"state": _shown(run, batches)} for run in runs]
+        return [_summary(run, records[run.id], self._total(run, records[run.id]), _shown(run, batches)) for run in runs]
+
+    def _total(self, run: Run, records: Sequence[StepRun]) -> int | None:
+        """How many rows the last step gets, told from the running totals alone; None while nobody can know it."""
+        finished = done(records[-1]) if records else 0
+        if _is_over(run):
+            return finished
+        sources = [record for record in records if record.kind == "source"]
+        changes = any(record.fanned_out or record.kind == "global" for record in records)
+        if len(sources) != 1 or changes or not sources[0].is_complete:
+            return None
+        flow = self._flow(run)
+        if flow.routed or flow.fanning:
+            return None
+        return max(finished, sources[0].total or 0)
 
     def _batches(self, runs: Sequence[Run]) -> dict[str, bool]:
         """The runs that sent rows to a batch API, and whether results are being taken up just now."""
@@ -106,42 +132,49 @@ class Progress:
             known = self._flows.get(run.id)
         if known is not None:
             return known
-        spec = PipelineSpec.model_validate_json(run.spec)
+        # Lists of runs come without their pipelines.
+        spec = PipelineSpec.model_validate_json(run.spec or self._ledger.run(run.id).spec)
         before: dict[str, list[str]] = {name: [] for name in spec.step_names()}
         for upstream, downstream in spec.edges():
             before.setdefault(downstream, []).append(upstream)
         routers = {routing.source for routing in spec.routing}
         routed = frozenset(name for name, names in before.items() if routers.intersection(names))
-        flow = Flow(before, routed)
+        fanning = frozenset(str(step["name"]) for step in spec.steps if _fans_out(step))
+        flow = Flow(before, routed, fanning)
         with self._lock:
             self._flows[run.id] = flow
             if len(self._flows) > KEPT:
                 self._flows.popitem(last=False)
         return flow
 
-    def _totals(self, run: Run, records: Sequence[StepRun], flow: Flow) -> dict[str, int]:
+    def _totals(self, run: Run, records: Sequence[StepRun], flow: Flow) -> dict[str, Total]:
         """How many rows each step gets, as far as it is known by now."""
         by_name = {record.step: record for record in records}
-        totals: dict[str, int] = {}
+        totals: dict[str, Total] = {}
         for record in records:
             before = [name for name in flow.before.get(record.step, []) if name in by_name]
             if record.is_complete and record.total is not None:
-                totals[record.step] = record.total
+                totals[record.step] = Total(record.total, True)
             elif not before or record.step in flow.routed:
-                totals[record.step] = done(record)
+                totals[record.step] = Total(done(record), _is_over(run))
             else:
-                handed_on = [self._handed_on(run, by_name[name], totals[name]) for name in before]
-                totals[record.step] = max(done(record), *handed_on)
+                handed_on = [self._handed_on(run, by_name[name], totals[name], flow) for name in before]
+                seen = max(done(record), *(total.seen for total in handed_on))
+                totals[record.step] = Total(seen, _is_over(run) or all(total.is_final for total in handed_on))
         return totals
 
-    def _handed_on(self, run: Run, record: StepRun, total: int) -> int:
-        if not record.fanned_out or record.kind in ("source", "global"):
+    def _handed_on(self, run: Run, record: StepRun, total: Total, flow: Flow) -> Total:
+        """The rows that a step gives to the next, each that is still to be worked on counted as one."""
+        if record.kind == "global":
+            return Total(total.seen, record.is_complete)
+        if record.kind == "source" or not (record.fanned_out or record.step in flow.fanning):
             return total
         query = select(func.sum(CELL.c.n_out)).where(CELL.c.run_id == run.id, CELL.c.step == record.step)
         with self._ledger.database.read() as connection:
             made = int(connection.execute(query).scalar() or 0)
         lost = record.failed + record.skipped + record.expired
-        return made + lost + max(0, total - done(record))
+        waiting = max(0, total.seen - done(record))
+        return Total(made + lost + waiting, total.is_final and not waiting)
 
     def _rate(self, run: Run, steps: Sequence[dict[str, Any]]) -> float | None:
         """Cells a second over the last minute; None while too little was seen."""
@@ -176,29 +209,35 @@ class Progress:
         return groups
 
 
+def _fans_out(step: dict[str, Any]) -> bool:
+    several = step.get("num_generations") not in (None, 1) and not step.get("group_generations")
+    return several or step["use"] == "ExpandColumns"
+
+
 def _shown(run: Run, batches: dict[str, bool]) -> str:
     """The state, and while a run waits for results that are being taken up, that."""
     is_collecting = run.state == RunState.WAITING_BATCH and batches.get(run.id, False)
     return str(RunState.COLLECTING) if is_collecting else run.state
 
 
-def _step(run: Run, record: StepRun, total: int, records: Sequence[StepRun]) -> dict[str, Any]:
+def _step(run: Run, record: StepRun, total: Total, records: Sequence[StepRun]) -> dict[str, Any]:
     finished = done(record)
+    waiting = max(0, total.seen - finished)
     tasks = [one for one in records if one.kind == "task"]
     alone = record.kind == "task" and len(tasks) == 1 and run.state in LIVE_STATES
-    in_flight = min(run.in_flight, max(0, total - finished)) if alone else 0
+    in_flight = min(run.in_flight, waiting) if alone else 0
     return {
         "name": record.step,
         "component": record.component,
         "kind": record.kind,
         "state": _state(run, record, total),
-        "total": total,
+        "total": total.known,
         "ok": record.ok,
         "failed": record.failed,
         "needs_review": record.needs_review,
         "skipped": record.skipped,
         "expired": record.expired,
-        "pending": max(0, total - finished - in_flight),
+        "pending": waiting - in_flight,
         "in_flight": in_flight,
         "tokens_in": record.tokens_in,
         "tokens_out": record.tokens_out,
@@ -207,31 +246,28 @@ def _step(run: Run, record: StepRun, total: int, records: Sequence[StepRun]) -> 
     }
 
 
-def _state(run: Run, record: StepRun, total: int) -> str:
-    is_over = run.state in (RunState.DONE, RunState.DONE_WITH_FAILURES)
-    if record.is_complete or is_over or (total and done(record) >= total and record.kind not in ("source", "global")):
+def _state(run: Run, record: StepRun, total: Total) -> str:
+    is_through = bool(total.known) and done(record) >= total.seen and record.kind not in ("source", "global")
+    if record.is_complete or _is_over(run) or is_through:
         return "done"
     return "running" if run.state == RunState.RUNNING and (done(record) or record.kind == "source") else "pending"
 
 
-def _summary(run: Run, leaves: dict[str, StepRun], failed: int) -> dict[str, Any]:
-    leaf = leaves.get(run.id)
-    source = leaves.get(f"{run.id}:source")
-    finished = done(leaf) if leaf else 0
+def _summary(run: Run, records: Sequence[StepRun], total: int | None, state: str) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": run.name,
         "pipeline_id": run.pipeline_id,
         "kind": run.kind,
         "origin": run.origin,
-        "state": run.state,
+        "state": state,
         "state_reason": run.state_reason,
         "created_at": moment(run.created_at),
         "started_at": moment(run.started_at),
         "finished_at": moment(run.finished_at),
-        "rows_total": max(finished, source.total or 0) if source else finished,
-        "rows_done": finished,
-        "failed": failed,
+        "rows_total": total,
+        "rows_done": done(records[-1]) if records else 0,
+        "failed": sum(record.failed + record.expired for record in records),
         "spent": run.spent,
         "cap": run.cap,
         "cost_known": run.cost_known,
@@ -267,12 +303,16 @@ def moment(seconds: float | None) -> str | None:
 
 
 def _pending(steps: Sequence[dict[str, Any]]) -> int:
-    return sum(step["total"] - done_of(step) for step in steps if step["kind"] != "source")
+    return sum(step["pending"] + step["in_flight"] for step in steps if step["kind"] != "source")
 
 
 def _working(steps: Sequence[dict[str, Any]]) -> int:
     return sum(step["kind"] != "source" for step in steps)
 
 
-def _is_counted(records: Sequence[StepRun]) -> bool:
-    return all(record.is_complete for record in records if record.kind == "source")
+def _is_counted(steps: Sequence[dict[str, Any]]) -> bool:
+    return all(step["total"] is not None for step in steps)
+
+
+def _is_over(run: Run) -> bool:
+    return run.state in (RunState.DONE, RunState.DONE_WITH_FAILURES)

@@ -107,7 +107,7 @@ function top(run, busy, act) {
 export function summary(run) {
   const last = run.steps.at(-1);
   const failed = run.steps.reduce((sum, step) => sum + step.failed, 0);
-  const facts = [`${count(last ? done(last) : 0)} / ${count(run.rows_total)}`];
+  const facts = [last ? ofTotal(done(last), run.rows_total) : "0 so far"];
   if (failed) facts.push(`${count(failed)} failed`);
   const expired = run.steps.reduce((sum, step) => sum + (step.expired ?? 0), 0);
   if (expired) facts.push(`${count(expired)} expired`);
@@ -115,6 +115,9 @@ export function summary(run) {
   if (LIVE_STATES.has(run.state) && run.seconds_left !== null) facts.push(`${duration(run.seconds_left)} left`);
   return facts.join(" · ");
 }
+
+// While rows are still being loaded, or made out of others, nobody knows how many there will be.
+const ofTotal = (part, total) => (total === null ? `${count(part)} so far` : `${count(part)} / ${count(total)}`);
 
 function spent(run) {
   if (run.rehearsal) return "no cost, rehearsal";
@@ -150,7 +153,7 @@ function steps(run) {
     const item = el("li", "", "", list);
     el("span", "sr-run-name", step.name, item).title = step.component;
     item.append(bar(step));
-    el("span", "sr-count", `${count(done(step))} / ${count(step.total)}`, item);
+    el("span", "sr-count", ofTotal(done(step), step.total), item);
     el("span", "sr-note", detail(step, run), item);
   }
   return list;
@@ -161,8 +164,11 @@ function bar(step) {
   track.setAttribute("role", "progressbar");
   track.setAttribute("aria-label", step.name);
   track.setAttribute("aria-valuemin", "0");
-  track.setAttribute("aria-valuemax", String(step.total));
-  track.setAttribute("aria-valuenow", String(done(step)));
+  track.setAttribute("aria-valuetext", ofTotal(done(step), step.total));
+  if (step.total !== null) {
+    track.setAttribute("aria-valuemax", String(step.total));
+    track.setAttribute("aria-valuenow", String(done(step)));
+  }
   for (const part of PARTS) {
     const piece = el("span", "", "", track);
     piece.dataset.state = part;

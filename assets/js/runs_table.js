@@ -2,7 +2,7 @@
 
 import { root } from "./api.js";
 import { chip, el } from "./dom.js";
-import { count, LIVE_STATES, moment, money } from "./words.js";
+import { count, moment, money } from "./words.js";
 
 /** The table of `runs`, as the list of runs tells them. */
 export function runsTable(runs) {
@@ -37,9 +37,9 @@ function line(run) {
   return row;
 }
 
-// While rows are still being read nobody knows how many there will be.
+// While rows are still being loaded nobody knows how many there will be.
 function rows(run) {
-  if (LIVE_STATES.has(run.state) && run.rows_done >= run.rows_total) return run.rows_done ? `${count(run.rows_done)} so far` : "";
+  if (run.rows_total === null) return run.rows_done ? `${count(run.rows_done)} so far` : "";
   return run.rows_total ? `${count(run.rows_done)} / ${count(run.rows_total)}` : count(run.rows_done);
 }
 

@@ -103,6 +103,74 @@ def test_the_rate_and_the_time_left_come_from_what_was_seen(studio, work, server
     assert studio.runs.progress(run_id)["seconds_left"] is None
 
 
+@pytest.fixture
+def held_run(studio, work, server):
+    """A run of 300 rows whose first answer has not come yet, and whose source has not come to its end."""
+    let_go, arrived = threading.Event(), threading.Event()
+
+    def reply(body):
+        arrived.set()
+        assert let_go.wait(60)
+        return "an answer"
+
+    server.behavior.reply = reply
+    run_id = studio.runs.start(asking([f"row-{n}" for n in range(300)], llm=model(server)), concurrency=1)
+    worker = threading.Thread(target=work, args=(run_id,))
+    worker.start()
+    assert arrived.wait(30)
+    yield run_id
+    let_go.set()
+    worker.join(60)
+    done = studio.runs.progress(run_id)
+    assert (done["rows_total"], [step["total"] for step in done["steps"]]) == (300, [300, 300])
+
+
+def test_no_total_is_told_while_rows_are_still_being_loaded(studio, held_run):
+    progress = studio.runs.progress(held_run)
+    source, task = progress["steps"]
+    assert progress["rows_total"] is None and progress["seconds_left"] is None
+    assert (source["total"], task["total"]) == (None, None)
+    assert 0 < source["ok"] < 300 and 0 < task["pending"] + task["in_flight"] < 300
+    assert (source["state"], task["state"]) != ("done", "done")
+    (line,) = studio.runs.recent()
+    assert line["rows_total"] is None and line["rows_done"] == 0
+
+
+def test_no_total_is_told_before_anything_was_loaded(studio):
+    run_id = studio.runs.start(asking(["a", "b"]))
+    queued = studio.runs.progress(run_id)
+    assert queued["rows_total"] is None and {step["total"] for step in queued["steps"]} == {None}
+    assert studio.runs.recent()[0]["rows_total"] is None
+
+
+def test_the_total_after_a_step_that_makes_several_rows_is_told_when_it_is_through(studio, work, server):
+    let_go, arrived = threading.Event(), threading.Event()
+
+    def reply(body):
+        if "row-1" in str(body["messages"]):
+            arrived.set()
+            assert let_go.wait(60)
+        return "an answer"
+
+    server.behavior.reply = reply
+    spec = chain(
+        "fan",
+        {"use": "LoadDataFromDicts", "name": "seeds", "data": [{"instruction": f"row-{n}"} for n in range(2)]},
+        {"use": "TextGeneration", "name": "one", "llm": model(server), "num_generations": 2},
+        {"use": "KeepColumns", "name": "keep", "columns": ["generation"]},
+    )
+    run_id = studio.runs.start(spec)
+    worker = threading.Thread(target=work, args=(run_id,))
+    worker.start()
+    assert arrived.wait(30)
+    held = studio.runs.progress(run_id)
+    let_go.set()
+    worker.join(60)
+    assert [step["total"] for step in held["steps"]] == [2, 2, None]
+    assert held["rows_total"] is None
+    assert studio.runs.progress(run_id)["rows_total"] == studio.runs.recent()[0]["rows_total"] == 4
+
+
 def test_failures_are_grouped_by_cause_and_step(studio, work, server):
     server.behavior.faults = Faults(rows={f"row-{n}": Fault.CONTENT_POLICY for n in range(3)})
     server.behavior.reply = lambda body: '{"labels": "weather"}'
