@@ -46,6 +46,8 @@ Incidental = Annotated[T, INCIDENTAL]
 Multiline = Annotated[str, Hint("ui", "multiline")]
 Column = Annotated[str, Hint("ui", "column")]
 Columns = Annotated[list[str], Hint("ui", "columns")]
+
+
 class Place:
     """Marks a field that says where something is on this machine, which is nobody else's business."""
 

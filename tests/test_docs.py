@@ -18,6 +18,7 @@ from components.pipeline import Pipeline
 from components.pipeline.checks import check
 from components.pipeline.ledger import shared_ledger
 from components.pipeline.spec import PipelineSpec
+from components.steps import LoadDataFromDicts
 from tests.documents import ROOT, attempts, blocks, execute, outcomes
 from tests.servers.batch.openai_batch_server import OpenAIBatchServer
 from tests.servers.hub_environment import point_clients_at
@@ -25,7 +26,7 @@ from tests.servers.hub_server import HubServer
 from tests.servers.openai_server import OpenAIServer
 
 CHAPTER = blocks("docs/models-and-tasks.md", "python")
-ALONE, OFFLINE, WAITING, VECTORS, TASK, PARAMETERS, CUSTOM, CUSTOM_ASYNC, REGISTERED = CHAPTER
+ALONE, OFFLINE, WAITING, VECTORS, TASK, PARAMETERS, CUSTOM, CUSTOM_ASYNC, REGISTERED, SAVED, KEPT = CHAPTER
 MADRID = "The capital of Spain is Madrid."
 QUESTION = [{"role": "user", "content": "What's the capital of Spain?"}]
 
@@ -143,6 +144,19 @@ def test_a_registered_model_is_found_by_its_name(monkeypatch):
     assert llm.generate_outputs([QUESTION], **llm.get_generation_kwargs())[0]["generations"] == [
         "WHAT'S THE CAPITAL OF SPAIN??"
     ]
+
+
+def test_a_task_and_its_model_are_saved_and_read(openai, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    made = execute(SAVED)
+    assert made["again"].dump() == made["task"].dump()
+    assert made["model"].dump() == made["task"].llm.dump()
+
+
+def test_a_step_keeps_files_with_its_run():
+    with Pipeline(name="counted") as pipeline:
+        LoadDataFromDicts(name="load", data=[{"a": 1}, {"a": 2}]) >> execute(KEPT)["Count"](name="count")
+    assert (pipeline.run().artifacts_path / "count" / "count" / "rows.txt").read_text() == "2"
 
 
 def test_a_batch_is_waited_for(waiting):

@@ -119,7 +119,7 @@ class Gate:
         window, price, cell = self.window(llm), llm.price, current_meter()
         meter = cell or Meter()
         most = 0.0 if price is None or price.is_free else price.cost(*llm.most_tokens(input, num_generations, kwargs))
-        patience = _Patience(self.policy)
+        patience = _Patience(self.policy, getattr(llm, "attempts", None))
         while True:
             await self._enter(window, meter, most)
             started, spent = time.monotonic(), 0.0
@@ -208,8 +208,9 @@ class Gate:
 class _Patience:
     """How often one call was tried, and whether it is any use to try again."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, attempts: int | None = None) -> None:
         self.policy = policy
+        self.attempts = attempts or policy.attempts
         self.tries = 0
         self.slowdowns = 0
         self.slowed_since = 0.0
@@ -229,7 +230,7 @@ class _Patience:
             self.slowed_since = self.slowed_since or now
             return self.policy.pause(error, self.slowdowns) if self._may_wait(now) else None
         self.tries += 1
-        return self.policy.pause(error, self.tries) if self.tries < self.policy.attempts else None
+        return self.policy.pause(error, self.tries) if self.tries < self.attempts else None
 
     def _may_wait(self, now: float) -> bool:
         return now - self.slowed_since <= self.policy.rate_patience

@@ -52,8 +52,6 @@ class InferenceEndpointsLLM(CompatibleLLM):
     """The name of a dedicated endpoint, in place of a model id."""
     endpoint_namespace: RuntimeParameter[str] = None
     """The user or organization that the endpoint belongs to; yours where it is not set."""
-    tokenizer_id: str | None = None
-    """Kept for older pipelines; the server applies the model's own chat template."""
     model_display_name: Incidental[str | None] = None
     """The name that results show."""
 
@@ -63,6 +61,10 @@ class InferenceEndpointsLLM(CompatibleLLM):
     @model_validator(mode="before")
     @classmethod
     def _model_is_model_id(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "tokenizer_id" in data:
+            if data["tokenizer_id"] is not None:
+                raise ValueError("takes no tokenizer_id, as the server applies the chat template. Leave it out")
+            data = {name: value for name, value in data.items() if name != "tokenizer_id"}
         if isinstance(data, dict) and "model" in data and "model_id" not in data:
             data = {("model_id" if name == "model" else name): value for name, value in data.items()}
         return data

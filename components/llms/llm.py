@@ -21,6 +21,7 @@ from components.llms.generation import longest_answer, model_of_parameters
 from components.llms.loop import run_in_background
 from components.llms.output import as_output, merge_outputs, nth
 from components.llms.pricing import Price, estimate_tokens
+from components.llms.prompts import check_prompt
 from components.llms.typing import FormattedInput, GenerateOutput, HiddenState
 
 
@@ -112,20 +113,28 @@ class LLM(Component, ABC):
     def generate_outputs(
         self, inputs: Sequence[FormattedInput], num_generations: int = 1, **kwargs: Any
     ) -> list[GenerateOutput]:
-        """Answers to all inputs, one item per input and in their order.
+        """Answers to all inputs, one item per input and in their order; `kwargs` go before `generation_kwargs`.
 
         Raises: OfflineBatchNotFinished, with the ids of the jobs, while an offline batch runs on; ConfigError for a
-        single prompt, whose letters or messages would be asked one by one.
+        parameter that does not fit, and for a single prompt, whose letters or messages would be asked one by one.
         """
         if isinstance(inputs, str) or any(isinstance(one, Mapping) for one in inputs):
             raise ConfigError(
                 f"{type(self).__name__} takes a list of prompts. Put a single prompt into a list: [prompt]."
             )
+        if not isinstance(num_generations, int) or num_generations < 1:
+            raise ConfigError(f"{self._title()}: num_generations is a whole number from 1 on, not {num_generations!r}.")
+        for number, prompt in enumerate(inputs, start=1):
+            check_prompt(prompt, f"{self._title()}, prompt {number}")
+        parameters = {**self.get_generation_kwargs(), **self._fitting(kwargs)}
+        for name, field in self.generation_model().model_fields.items():
+            if field.is_required() and name not in parameters:
+                raise ConfigError(f"{self._title()} needs a value for the generation parameter '{name}'.")
         if self.use_offline_batch_generation:
-            return self._offline_batch(inputs, num_generations, kwargs)
+            return self._offline_batch(inputs, num_generations, parameters)
         return [
             as_output(item, type(self).__name__)
-            for item in self._checked(self.generate(inputs, num_generations, **kwargs), inputs)
+            for item in self._checked(self.generate(inputs, num_generations, **parameters), inputs)
         ]
 
     async def complete(self, input: FormattedInput, num_generations: int = 1, **kwargs: Any) -> GenerateOutput:
@@ -195,25 +204,28 @@ class LLM(Component, ABC):
             return
         if not isinstance(value, Mapping):
             raise ConfigError(f"{self._title()}: 'generation_kwargs' takes a group of parameters, not {value!r}.")
+        setattr(self, name, self._fitting({**(self.generation_kwargs or {}), **value}))
+
+    def _fitting(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Generation parameters coerced to their types. Raises: UnknownParameter, ConfigError."""
         model = self.generation_model()
         if model.model_config.get("extra") == "forbid":
-            for key in value:
+            for key in parameters:
                 if key not in model.model_fields:
                     raise UnknownParameter(
                         f"{self._title()} has no generation parameter '{key}'.{did_you_mean(key, model.model_fields)}"
                     )
-        merged = {**(self.generation_kwargs or {}), **value}
         # One by one, because a parameter that the model requires may be given later, when the run begins.
         checked = model.model_construct()
         wrong = []
-        for key, given in merged.items():
+        for key, given in parameters.items():
             try:
                 model.__pydantic_validator__.validate_assignment(checked, key, given)
             except ValidationError as error:
                 wrong.append(explain(model, error, self._title()))
         if wrong:
             raise ConfigError(" ".join(wrong))
-        setattr(self, name, {key: getattr(checked, key) for key in merged})
+        return {key: getattr(checked, key) for key in parameters}
 
     def batch_provider(self) -> BatchProvider:
         """Batch jobs with this model: at its provider, else in the background of this machine.

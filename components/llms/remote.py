@@ -37,7 +37,7 @@ class RemoteLLM(Addressed, AsyncLLM):
     """A model behind an address."""
 
     max_retries: Incidental[RuntimeParameter[int]] = Field(6, ge=0)
-    """Kept for older pipelines; the run itself retries, the same for every model."""
+    """How often a call that failed at the provider is tried again, where you set it; waiting for a place is no try."""
     structured_output: RuntimeParameter[Any] = None
     """The form of the answer: a JSON Schema or a pydantic model, also as {"format": "json", "schema": …}."""
 
@@ -46,6 +46,11 @@ class RemoteLLM(Addressed, AsyncLLM):
     def _form_is_known(cls, asked: Any) -> Any:
         form_of(asked)
         return asked
+
+    @property
+    def attempts(self) -> int | None:
+        """How often a call is tried, where somebody said so; else the run decides."""
+        return None if self.max_retries is None or "max_retries" not in self.model_fields_set else self.max_retries + 1
 
     @property
     def price(self) -> Price | None:

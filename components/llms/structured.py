@@ -62,6 +62,10 @@ class Form:
         return [{"role": "system", "content": told}, *messages]
 
 
+UNUSED = ("mode", "max_retries", "whitespace_pattern")
+"""What the older library handed on to the packages that it used for forms."""
+
+
 def form_of(structured_output: Any) -> Form | None:
     """The form that `structured_output` asks for; None where it asks for nothing.
 
@@ -76,6 +80,9 @@ def form_of(structured_output: Any) -> Form | None:
         )
     given = structured_output
     if isinstance(given, Mapping) and "schema" in given:
+        for name in UNUSED:
+            if given.get(name) is not None:
+                raise ConfigError(f"structured_output has '{name}', which changes nothing here. Leave it out.")
         given = given["schema"]
     if isinstance(given, type):
         return _form_of_class(given)

@@ -14,7 +14,7 @@ from components.pipeline.graph import MOST_CONNECTIONS, MOST_STEPS, Graph, find_
 from components.pipeline.problem import Problem
 from components.pipeline.routing import build_routing
 from components.pipeline.spec import PipelineSpec
-from components.steps.step import AnyStep, GeneratorStep, takes_several_inputs
+from components.steps.step import AnyStep, GeneratorStep, StepResources, takes_several_inputs
 
 
 @dataclass
@@ -52,6 +52,7 @@ def check(pipeline: PipelineSpec | Graph, *, has_dataset: bool = False, asks_sou
         problems.append(Problem(loop[0], "", loop_sentence(loop)))
     for step in outline.steps.values():
         problems += _missing_parameters(step)
+        problems += _unused_resources(step)
     if not loop:
         columns = ColumnCheck(outline.before, outline.steps, asks_sources)
         problems += columns.problems(TopologicalSorter(outline.before).static_order())
@@ -144,6 +145,18 @@ def _around_source(outline: Outline, name: str) -> Iterator[Problem]:
     if not outline.after[name] and len(outline.after) > 1:
         message = f"Nothing comes after source '{name}', so its rows are a result as they are."
         yield Problem(name, "connections", message, "warning")
+
+
+def _unused_resources(step: AnyStep) -> Iterator[Problem]:
+    given = [
+        name for name, field in StepResources.model_fields.items() if getattr(step.resources, name) != field.default
+    ]
+    if given:
+        message = (
+            f"Step '{step.name}' sets {_listed(given)} under resources, which changes nothing here: "
+            "rows are worked on side by side on this machine, up to the concurrency of the run."
+        )
+        yield Problem(step.name, "resources", message, "warning")
 
 
 def _missing_parameters(step: AnyStep) -> Iterator[Problem]:

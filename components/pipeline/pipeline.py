@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from components.errors import ConfigError, UnknownParameter, did_you_mean
-from components.pipeline import drawing
+from components.pipeline import drawing, older_arguments
 from components.pipeline.checks import check
 from components.pipeline.graph import Graph
 from components.pipeline.problem import raise_errors
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from components.pipeline.distiset import Distiset
 
 LONGEST_NAME = 100
+
+log = logging.getLogger("stillroom.pipeline")
 
 
 class LoadStages(NamedTuple):
@@ -43,13 +45,15 @@ class Pipeline:
         enable_metadata: bool = False,
         requirements: list[str] | None = None,
     ) -> None:
-        """`cache_dir` and `requirements` are kept for older scripts and change nothing.
+        """`requirements`: packages that must be installed, as requirements.txt names them.
 
-        What a run did is kept in the ledger, and packages are for you to install.
+        `cache_dir` is an argument of older scripts, and refused.
+        Raises: ConfigError, also where a package is missing.
         """
+        older_arguments.refuse(cache_dir=cache_dir)
+        older_arguments.require(requirements or [])
         self.graph = Graph()
         self.description = description or ""
-        self.cache_dir = cache_dir
         self.enable_metadata = enable_metadata
         self.requirements = list(requirements or [])
         self.is_from_file = False
@@ -129,15 +133,26 @@ class Pipeline:
         `use_cache`: take over results of earlier runs for rows that did not change.
         `dataset`: rows for the first steps: a list of dicts, a DataFrame or a Dataset.
         `cap`: US dollars this run may spend. `concurrency`: calls in flight at most.
-        The other arguments are kept for older scripts and change nothing: rows never travel in files or batches.
+        `dataset_batch_size`: how many rows of `dataset` are handed on at a time.
+        `logging_handlers`: get the log as well.
+        The other arguments are those of older scripts, and refused.
 
         Raises: ConfigError before anything starts; RunPaused when a provider refuses the key, the account or the model.
         """
         from components.pipeline.running import run_pipeline
 
+        older_arguments.refuse(
+            storage_parameters=storage_parameters, use_fs_to_pass_data=use_fs_to_pass_data, load_groups=load_groups
+        )
         with _logging_to(logging_handlers or []), lend(self._vault()):
             return run_pipeline(
-                self, parameters=parameters, use_cache=use_cache, dataset=dataset, cap=cap, concurrency=concurrency
+                self,
+                parameters=parameters,
+                use_cache=use_cache,
+                dataset=dataset,
+                dataset_batch_size=dataset_batch_size,
+                cap=cap,
+                concurrency=concurrency,
             )
 
     def dry_run(
@@ -152,15 +167,20 @@ class Pipeline:
         with lend(self._vault()):
             return run_pipeline(self, parameters=parameters, use_cache=False, dataset=dataset, dry_run_rows=batch_size)
 
-    def graph_for(self, parameters: Mapping[str, Mapping[str, Any]], dataset: Any = None) -> Graph:
+    def graph_for(
+        self, parameters: Mapping[str, Mapping[str, Any]], dataset: Any = None, dataset_batch_size: int = 50
+    ) -> Graph:
         """The steps as one run will use them: copies with its parameters set and its rows put in front, checked.
 
         Raises: UnknownParameter, MissingColumn or another ConfigError with everything that is wrong.
         """
         graph = self._configured(parameters)
         if dataset is not None:
-            _put_in_front(graph, dataset)
-        raise_errors(check(graph))
+            _put_in_front(graph, dataset, dataset_batch_size)
+        problems = check(graph)
+        raise_errors(problems)
+        for problem in problems:
+            log.warning(problem.message)
         return graph
 
     def get_runtime_parameters_info(self) -> dict[str, list[dict[str, Any]]]:
@@ -168,7 +188,8 @@ class Pipeline:
         return {name: step.get_runtime_parameters_info() for name, step in self.graph.steps.items()}
 
     def get_load_stages(self, load_groups: Any = None) -> LoadStages:
-        """The steps in stages; one that needs all rows begins a stage of its own. `load_groups` changes nothing."""
+        """The steps in stages; one that needs all rows begins a stage of its own. `load_groups` is refused."""
+        older_arguments.refuse(load_groups=load_groups)
         stage_of: dict[str, int] = {}
         for name in self.graph.order():
             before = self.graph.predecessors(name)
@@ -199,6 +220,8 @@ class Pipeline:
                 f"The pipeline could not be saved: the routing function {own[0]} is code, which no file holds. "
                 "Use sample_n_steps, or keep the pipeline as a script."
             )
+        if self.requirements:
+            log.warning("A pipeline file names no packages, so `requirements` was left out of it.")
         self.spec.save(path, format)
 
     @classmethod
@@ -262,7 +285,7 @@ class Pipeline:
         )
 
 
-def _put_in_front(graph: Graph, dataset: Any) -> None:
+def _put_in_front(graph: Graph, dataset: Any, batch_size: int) -> None:
     from components.steps.load import make_generator_step
 
     if graph.sources():
@@ -270,7 +293,7 @@ def _put_in_front(graph: Graph, dataset: Any) -> None:
             f"The pipeline has a source already: '{graph.sources()[0]}'. Remove it, or leave out dataset."
         )
     first = graph.roots()
-    source = make_generator_step(dataset, name=graph.unused_name("dataset"))
+    source = make_generator_step(dataset, batch_size=batch_size, name=graph.unused_name("dataset"))
     graph.add(source)
     for name in first:
         graph.connect(source.name, name)

@@ -101,6 +101,7 @@ def run_pipeline(
     parameters: Mapping[str, Any] | None = None,
     use_cache: bool = True,
     dataset: Sequence[dict[str, Any]] | None = None,
+    dataset_batch_size: int = 50,
     cap: float | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
     dry_run_rows: int | None = None,
@@ -109,7 +110,7 @@ def run_pipeline(
 
     Raises: RunPaused when the provider refuses the key, the account or the model.
     """
-    graph = pipeline.graph_for(parameters or {}, dataset)
+    graph = pipeline.graph_for(parameters or {}, dataset, dataset_batch_size)
     spec = PipelineSpec.of(graph, pipeline.name, pipeline.description)
     ledger = shared_ledger()
     options = RunOptions(

@@ -20,7 +20,7 @@ METADATA = "distilabel_metadata"
 
 
 class StepResources(Component):
-    """What a step may use; kept for pipelines written for other engines."""
+    """What a step may use. Nothing of it changes how this machine works, and `check` says so where it is set."""
 
     replicas: RuntimeParameter[int] = Field(1, ge=1)
     """How many copies of the step work at once."""

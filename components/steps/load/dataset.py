@@ -41,10 +41,12 @@ def make_generator_step(
     repo_id: str | None = None,
     name: str = "",
 ) -> GeneratorStep:
-    """A source made of a list of dicts, a pandas DataFrame or a `datasets.Dataset`; `repo_id` has no use any more.
+    """A source made of a list of dicts, a pandas DataFrame or a `datasets.Dataset`.
 
-    Raises: ConfigError for anything else.
+    Raises: ConfigError for anything else, and for `repo_id`, which has no meaning here.
     """
+    if repo_id:
+        raise ConfigError("`repo_id` has no meaning here, as the dataset is open already. Leave it out.")
     fields: dict[str, Any] = {
         "name": name,
         "pipeline": pipeline,

@@ -105,7 +105,10 @@ def test_a_file_of_the_older_library_is_taken_over(tmp_path: Path) -> None:
     assert model["jobs_ids"] == ["batch_1", "batch_2"]
     assert spec.edges() == [("load", "text_generation")]
     assert any("Step 'load': the file does not hold its rows" in note for note in notes)
-    assert [problem.field for problem in check(spec)] == ["data"]
+    assert [(problem.field, problem.severity) for problem in check(spec)] == [
+        ("data", "error"),
+        ("resources", "warning"),
+    ]
 
 
 def test_yaml_and_json_are_taken_over_alike(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_everything_wrong_is_said_before_a_run(home: Path) -> None:
     assert [line.split("'")[1] for line in str(error.value).splitlines()] == ["review", "keep", "alone"]
 
 
-def test_arguments_of_older_scripts_are_accepted(home: Path, tmp_path: Path) -> None:
+def test_handlers_of_the_caller_get_the_log(home: Path) -> None:
     class Ear(logging.Handler):
         heard: list[str] = []
 
@@ -271,12 +271,9 @@ def test_arguments_of_older_scripts_are_accepted(home: Path, tmp_path: Path) -> 
         return RequestRefused("No.") if text == "q1" else None
 
     ear = Ear()
-    with Pipeline("old", "d", cache_dir=tmp_path, enable_metadata=False, requirements=["numpy"]) as pipeline:
+    with Pipeline("old", "d", enable_metadata=False, requirements=["numpy"]) as pipeline:
         Numbers(name="load", count=3) >> Ask(name="ask", llm=EchoLLM().troubled_by(trouble))
-    pipeline.run(
-        parameters={}, use_cache=False, storage_parameters={"path": "gcs://x"}, use_fs_to_pass_data=True,
-        dataset_batch_size=10, logging_handlers=[ear], load_groups=[["load"]],
-    )  # fmt: skip
+    pipeline.run(parameters={}, use_cache=False, logging_handlers=[ear])
     assert any("1 rows have no result" in line for line in ear.heard)
     assert ear not in logging.getLogger("stillroom").handlers
 

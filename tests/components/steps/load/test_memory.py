@@ -27,9 +27,7 @@ def test_the_rows_are_those_of_the_data_wherever_the_reading_begins(make):
 
 
 def test_settings_reach_the_source():
-    source = make_generator_step(
-        ROWS, batch_size=7, output_mappings={"a": "n"}, resources=StepResources(replicas=2), repo_id="any"
-    )
+    source = make_generator_step(ROWS, batch_size=7, output_mappings={"a": "n"}, resources=StepResources(replicas=2))
     assert isinstance(source, LoadDataFromDicts)
     assert (source.batch_size, source.resources.replicas) == (7, 2)
     assert list(rows_of(source)[0]) == ["n", "b"]
