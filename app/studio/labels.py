@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from app.tables import LABEL
 from components.pipeline.ledger import Ledger
@@ -64,6 +64,12 @@ class Labels:
             "at": time.time(),
         }
         self._database.write(lambda connection: connection.execute(insert(LABEL).values(**values)))
+
+    def last(self, run_id: str) -> int:
+        """The number of what was said last in a run; 0 where nothing was."""
+        query = select(func.max(LABEL.c.id)).where(LABEL.c.run_id == run_id)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() or 0
 
     def of(self, run_id: str, steps: Collection[str], rows: Sequence[str] | None = None) -> Iterator[LabelRecord]:
         """Everything that was said about values of these steps, and of these rows alone where given, oldest first."""

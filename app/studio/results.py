@@ -11,16 +11,18 @@ from app.studio.errors import NotFound
 from app.studio.labels import LabelRecord, Labels
 from app.studio.layout import Layout, layout_of
 from app.studio.runs import Runs
+from app.studio.settled import OPEN, SETTLED, SettledRows, TableQuery, TableResults, is_settled, place_of
 from app.studio.table_rows import SHORTENED, Row, cell_of, column_of, label_of, position, row_of
 from components.errors import ConfigError, did_you_mean
 from components.pipeline.ledger import Ledger, Run
-from components.pipeline.ledger.results import Query, Result, Results
+from components.pipeline.ledger.results import LONGEST_PAGE, Query, Result, Results
 from components.states import CellState, LabelState, Reason
 from components.steps.step import METADATA
 
 LONGEST_VALUE = 200_000
 LONGEST_NOTE = 2_000
 LAYOUTS = 64
+AT_ONCE = 500
 MISSING = object()
 
 
@@ -30,7 +32,7 @@ class Table:
 
     run: Run
     layout: Layout
-    results: Results
+    results: TableResults
 
     @property
     def columns(self) -> list[str]:
@@ -45,6 +47,7 @@ class ResultTables:
     def __init__(self, ledger: Ledger, runs: Runs, labels: Labels) -> None:
         self._ledger, self._runs, self._labels = ledger, runs, labels
         self._layouts: dict[tuple[str, str], Layout] = {}
+        self._settled: dict[tuple[str, str], tuple[Any, SettledRows]] = {}
         self._lock = threading.Lock()
 
     def table(self, run_id: str, step: str = "") -> Table:
@@ -58,7 +61,7 @@ class ResultTables:
                 f"This run has no step '{step}'.{did_you_mean(step, [record.step for record in records])}"
             )
         layout = self._layout(run, step, {record.step for record in records if record.kind == "global"})
-        results = Results(self._ledger, run_id, step, layout.edges)
+        results = TableResults(self._ledger, run_id, step, layout.edges)
         if not run.is_portable:
             sources = [record.step for record in records if record.kind == "source"]
             given = {name for source in sources for name in Results(self._ledger, run_id, source, []).columns()}
@@ -82,23 +85,25 @@ class ResultTables:
     ) -> dict[str, Any]:
         """Some rows of a table. Searching and sorting go by the model's values. Texts over `longest` are shortened.
 
+        `settled` stands beside the states: rows without the model's answer that a person gave one.
         Raises: NotFound; ConfigError for an unknown step, state, reason, or a column that cannot be sorted by.
         """
         for state in states:
-            if state not in list(CellState):
-                raise ConfigError(f"There is no state '{state}'.{did_you_mean(state, CellState)}")
+            if state not in (*CellState, SETTLED):
+                raise ConfigError(f"There is no state '{state}'.{did_you_mean(state, [*CellState, SETTLED])}")
         if reason and reason not in list(Reason):
             raise ConfigError(f"There is no reason '{reason}'.{did_you_mean(reason, Reason)}")
         table = self.table(run_id, step)
-        query = Query(states, reason, search, sort, descending, offset, limit)
+        settled = self._settled_rows(table)
+        query = TableQuery(states, reason, search, sort, descending, offset, limit, settled=settled)
         page = table.results.page(query)
         rows = list(self.merged(table, page.rows))
         return {
             "total": page.total,
             "step": table.layout.step,
             "columns": [column_of(table.layout, name, rows) for name in table.columns],
-            "counts": self._counts(table),
-            "rows": [row_of(row, longest) for row in rows],
+            "counts": settled.counts(self._counts(table)),
+            "rows": [row_of(row, longest) | {"settled": is_settled(row, table.layout)} for row in rows],
         }
 
     def row(self, run_id: str, row: str, step: str = "") -> dict[str, Any]:
@@ -213,7 +218,11 @@ class ResultTables:
             note=note.strip(),
             reviewer=reviewer[:200],
         )
-        return {"ok": True, "row": row.row, "column": column, "value": value, "was": was, "label_state": str(state)}
+        row.values[column] = value
+        row.label_state[column] = state
+        settled = is_settled(row, table.layout)
+        answer = {"ok": True, "row": row.row, "column": column, "value": value, "was": was}
+        return answer | {"label_state": str(state), "settled": settled}
 
     def _layout(self, run: Run, step: str, tables: set[str]) -> Layout:
         # A run's pipeline never changes, and building it for every page would be the dearest part of the page.
@@ -225,6 +234,32 @@ class ResultTables:
                 self._layouts.pop(next(iter(self._layouts)))
         return layout
 
+    def _settled_rows(self, table: Table) -> SettledRows:
+        key, record = (table.run.id, table.layout.step), table.results.record
+        moved = (record.ok, record.failed, record.needs_review, record.skipped, record.expired)
+        stamp = (self._labels.last(table.run.id), *moved)
+        known = self._settled.get(key)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        labels = self.labels_by_row(table)
+        cells = table.results.cells_of(list(labels))
+        results = (
+            result for start in range(0, len(cells), AT_ONCE) for result in _open(table, cells[start:][:AT_ONCE])
+        )
+        names = set(cells)
+        settled = SettledRows(
+            {
+                place_of(row.row, names): row.state
+                for row in self.merged(table, list(results), labels)
+                if is_settled(row, table.layout)
+            }
+        )
+        with self._lock:
+            self._settled[key] = (stamp, settled)
+            if len(self._settled) > LAYOUTS:
+                self._settled.pop(next(iter(self._settled)))
+        return settled
+
     def _counts(self, table: Table) -> dict[str, int]:
         counts = {str(state): count for state, count in table.results.counts().items()}
         if table.results.record.fanned_out:
@@ -232,6 +267,15 @@ class ResultTables:
                 if counts.get(state):
                     counts[state] = table.results.page(Query(states=(state,), limit=0)).total
         return {"all": sum(counts.values()), **counts}
+
+
+def _open(table: Table, cells: Sequence[str]) -> Iterator[Result]:
+    """The rows of cells whose answers are missing or in doubt."""
+    offset, total = 0, 1
+    while offset < total:
+        page = table.results.page(Query(states=OPEN, rows=cells, offset=offset, limit=LONGEST_PAGE))
+        yield from page.rows
+        offset, total = offset + LONGEST_PAGE, page.total
 
 
 def _apply(row: Row, label: LabelRecord, layout: Layout) -> None:

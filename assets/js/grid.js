@@ -234,14 +234,15 @@ class Grid {
 
   // The new value shows at once and goes back if it could not be saved.
   async correct(row, column, value, note, step = column.step ?? this.pages.query.step) {
-    const before = { values: row.values, original: row.original, label_state: row.label_state };
+    const before = { values: row.values, original: row.original, label_state: row.label_state, settled: row.settled };
     const { name } = column;
     row.values = { ...row.values, [name]: value };
     row.original = { [name]: before.values[name], ...row.original };
-    row.label_state = { ...row.label_state, [name]: "corrected" };
+    row.label_state = { ...row.label_state, [name]: labelState(value, row.original[name]) };
     this.repaint(row);
     try {
-      await postJSON(`${this.path}/corrections`, { row: row.row, step, column: name, value, note });
+      const said = await postJSON(`${this.path}/corrections`, { row: row.row, step, column: name, value, note });
+      row.settled = said.settled;
       this.refresh();
       if (this.drawer.isOpen()) this.drawer.show(row, this.view.columns);
     } catch (error) {
@@ -255,6 +256,11 @@ class Grid {
     this.view.forget(row);
     this.paint();
   }
+}
+
+function labelState(value, model) {
+  if (value === "unsure") return "unsure";
+  return model === null || model === undefined ? "human_only" : "corrected";
 }
 
 function isFiltered({ q, state, reason }) {

@@ -3,6 +3,7 @@
 import { getJSON } from "./api.js";
 import { button, chip, copyButton, el, iconButton } from "./dom.js";
 import { openEditor } from "./grid_edit.js";
+import { stateChip } from "./grid_rows.js";
 import { count, duration, moment, money, REASONS, text } from "./words.js";
 
 /** The drawer of a grid. path(row) is its endpoint; onMove(by) asks for the neighbor; onSave corrects a value. */
@@ -43,7 +44,7 @@ export function detailDrawer(host, { path, onMove, onSave, onClose }) {
     aborter = new AbortController();
     const { signal } = aborter;
     title.textContent = `Row ${count(row.position + 1)}`;
-    place.replaceChildren(chip(row.state));
+    place.replaceChildren(chip(row.state), ...(row.settled ? [" ", stateChip(row)] : []));
     if (!dialog.open) dialog.showModal();
     body.setAttribute("aria-busy", "true");
     try {
@@ -88,15 +89,24 @@ export function detailDrawer(host, { path, onMove, onSave, onClose }) {
   return { show, isOpen: () => dialog.open, close: () => dialog.close() };
 }
 
+// What a person said stands first, then what the model said, then what else was said on the way.
 function corrections(list) {
   const section = el("section", "sr-drawer-part");
-  el("h3", "", "Corrections", section);
-  for (const item of list) {
+  el("h3", "", "What people said", section);
+  for (const column of new Set(list.map((item) => item.column))) {
+    const said = list.filter((item) => item.column === column);
+    const last = said.at(-1);
     const line = el("p", "sr-correction", "", section);
-    el("strong", "", text(item.value), line);
-    line.append(" ");
-    el("del", "sr-g-was", text(item.was), line);
-    el("span", "sr-note", ` ${item.column} · ${moment(item.at)}${item.note ? ` · ${item.note}` : ""}`, line);
+    el("span", "sr-note", `${column}: `, line);
+    el("strong", "", text(last.value) || "nothing", line);
+    line.append(" ", chip(last.label_state === "llm_only" ? "undone" : last.label_state));
+    el("span", "sr-note", ` ${moment(last.at)}${last.note ? ` · ${last.note}` : ""}`, line);
+    el("p", "sr-note sr-correction", `The model said: ${text(said[0].was) || "nothing"}`, section);
+    for (const item of said.slice(0, -1).reverse()) {
+      const before = el("p", "sr-correction", "", section);
+      el("del", "sr-g-was", text(item.value) || "nothing", before);
+      el("span", "sr-note", ` ${moment(item.at)}${item.note ? ` · ${item.note}` : ""}`, before);
+    }
   }
   return section;
 }

@@ -47,7 +47,7 @@ function sortOf(name, query) {
 /** Fills a row element; without a row it is still on its way. */
 export function paintRow(node, row, columns, idOf) {
   node.replaceChildren();
-  node.dataset.state = row?.state ?? "";
+  node.dataset.state = row?.settled ? "settled" : row?.state ?? "";
   node.classList.toggle("is-loading", !row);
   node.setAttribute("aria-busy", String(!row));
   if (!row) {
@@ -57,7 +57,7 @@ export function paintRow(node, row, columns, idOf) {
     return;
   }
   gridCell(node, "sr-g-pos", idOf(0), 1).textContent = Number(row.position + 1).toLocaleString("en-US");
-  gridCell(node, "sr-g-state", idOf(1), 2).append(chip(row.state));
+  gridCell(node, "sr-g-state", idOf(1), 2).append(stateChip(row));
   const [from, span] = noteRange(row, columns);
   for (const [i, column] of columns.entries()) {
     if (i === from) noteCell(node, row, idOf(i + 2), i + 3, span);
@@ -65,9 +65,18 @@ export function paintRow(node, row, columns, idOf) {
   }
 }
 
+/** The state of a row; of one that a person settled, how. */
+export function stateChip(row) {
+  if (!row.settled) return chip(row.state);
+  const said = Object.values(row.label_state).filter((state) => WORTH_A_MARK.has(state));
+  const node = chip(said.find((state) => state !== "confirmed") ?? said[0] ?? "corrected");
+  node.title = `Settled by a person. The model's answer: ${row.state.replaceAll("_", " ")}`;
+  return node;
+}
+
 // The reason stands where the answer would: in the first empty answer, or else in the empty columns at the end.
 function noteRange(row, columns) {
-  if (!outcome(row)) return [-1, 0];
+  if (row.settled || !outcome(row)) return [-1, 0];
   const empty = columns.map((column) => text(row.values[column.name]) === "");
   let from = columns.findIndex((column, i) => column.editable && empty[i]);
   if (from < 0) from = empty.lastIndexOf(false) + 1;

@@ -4,8 +4,8 @@ import { button, el, icon } from "./dom.js";
 import { count, REASONS } from "./words.js";
 
 const ALWAYS = ["ok", "needs_review", "failed"];
-const SOMETIMES = ["expired", "skipped", "running", "pending"];
-const WORDS = { "": "All", ok: "OK", needs_review: "Needs review", failed: "Failed", expired: "Expired", skipped: "Skipped" };
+const SOMETIMES = ["settled", "expired", "skipped", "running", "pending"];
+const WORDS = { "": "All", ok: "OK", needs_review: "Needs review", settled: "Settled by people", failed: "Failed", expired: "Expired", skipped: "Skipped" };
 const PAUSE = 250;
 
 /** Calls onSearch(text) once typing rests, and onFilter(state). update(counts, query, shown) keeps it current. */

@@ -61,7 +61,8 @@ class FakeRun:
         if key in self.corrections:
             row["original"] = {"labels": label}
             row["values"]["labels"] = self.corrections[key]
-            row["label_state"] = {"labels": "corrected"}
+            row["label_state"] = {"labels": "corrected" if label else "human_only"}
+            row["settled"] = state != "ok"
         return row
 
     def rows(self, state: str, reason: str, q: str, sort: str, desc: bool, offset: int, limit: int) -> dict[str, Any]:
@@ -100,7 +101,13 @@ class FakeRun:
             "finished_at": "2026-03-09T10:00:00Z",
             "rehearsal": False,
         }
-        return {"row": key, "steps": [step], "corrections": []}
+        said = {"step": "label_tickets", "column": "labels", "was": row["original"].get("labels"), "note": ""}
+        said |= {
+            "value": row["values"]["labels"],
+            "label_state": row["label_state"].get("labels", ""),
+            "at": "2026-03-09T11:00:00Z",
+        }
+        return {"row": key, "steps": [step], "corrections": [said] if key in self.corrections else []}
 
     def snapshot(self) -> dict[str, Any]:
         is_running = self.state == "running"
@@ -172,8 +179,8 @@ class Site:
                 return {"ok": False, "error": run.refusal}
             if action == "corrections":
                 run.corrections[body["row"]] = body["value"]
-            else:
-                run.state = {"pause": "paused", "stop": "stopped"}.get(action, "running")
+                return {"ok": True, "settled": run.state_of(int(body["row"])) != "ok"}
+            run.state = {"pause": "paused", "stop": "stopped"}.get(action, "running")
             return {"ok": True}
 
 

@@ -170,6 +170,22 @@ def test_a_correction_in_the_drawer_names_its_step(grid: Page, run: FakeRun) -> 
     assert [(body["row"], body["step"]) for _, body in run.posted] == [("00000003", "label_tickets")]
 
 
+def test_a_row_to_review_that_a_person_settled_says_so(grid: Page, run: FakeRun) -> None:
+    expect(row(grid, 11).locator(".sr-chip")).to_have_text("needs review")
+    row(grid, 11).locator(".is-main").dblclick()
+    grid.get_by_role("button", name="Correct").click()
+    grid.locator(".sr-editor select").select_option("account")
+    with grid.expect_response("**/corrections"):
+        grid.keyboard.press("Enter")
+    drawer = grid.get_by_role("dialog")
+    expect(drawer.locator(".sr-drawer-head .sr-chip")).to_have_text(["needs review", "human only"])
+    expect(drawer).to_contain_text("labels: account")
+    expect(drawer).to_contain_text("The model said: nothing")
+    grid.keyboard.press("Escape")
+    expect(row(grid, 11).locator(".sr-chip")).to_have_text("human only")
+    expect(row(grid, 11)).not_to_contain_text("Needs review")
+
+
 def test_new_rows_of_a_live_run_arrive_without_moving_the_reader(serve: Serve, page: Page, run: FakeRun) -> None:
     run.total, run.state = 500, "running"
     open_page(page, serve('<div class="sr-grid" data-run="r1" data-live="true"></div>'))

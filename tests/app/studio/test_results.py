@@ -239,3 +239,58 @@ def test_what_is_said_of_a_row_does_not_reach_across_a_step_that_orders_all_rows
     assert studio.results.page(run_id)["rows"][0]["values"]["labels"] == "unsure"
     assert studio.results.page(run_id, "label")["rows"][1]["label_state"] == {}
     assert [step["step"] for step in studio.results.row(run_id, "00000000")["steps"]] == ["turned"]
+
+
+def shown_names(studio, run_id, *states, step=""):
+    return [row["row"] for row in studio.results.page(run_id, step, states=states)["rows"]]
+
+
+def test_a_row_that_a_person_settled_is_no_more_to_review(studio, labeled):
+    assert studio.results.correct(labeled, "00000002", "labels", "billing")["settled"]
+    page = studio.results.page(labeled)
+    assert page["counts"] == {"all": 5, "ok": 3, "failed": 1, "needs_review": 0, "settled": 1}
+    assert shown_names(studio, labeled, "needs_review") == []
+    assert shown_names(studio, labeled, "settled") == ["00000002"]
+    assert shown_names(studio, labeled, "settled", "failed") == ["00000001", "00000002"]
+    settled = page["rows"][2]
+    assert (settled["state"], settled["settled"]) == ("needs_review", True)
+    assert settled["label_state"] == {"labels": LabelState.HUMAN_ONLY}
+    assert settled["values"]["labels"] == "billing" and settled["original"] == {"labels": None}
+    assert not page["rows"][1]["settled"] and not page["rows"][0]["settled"]
+
+
+def test_the_cell_keeps_its_state_and_undoing_opens_the_row_again(studio, labeled):
+    for name in ("00000001", "00000002"):
+        studio.results.correct(labeled, name, "labels", "billing")
+    assert studio.results.page(labeled)["counts"] == {"all": 5, "ok": 3, "failed": 0, "needs_review": 0, "settled": 2}
+    step = studio.runs.progress(labeled)["steps"][1]
+    assert (step["ok"], step["failed"], step["needs_review"], step["total"]) == (3, 1, 1, 5)
+    assert studio.results.row(labeled, "00000002")["steps"][1]["state"] == "needs_review"
+    for name in ("00000001", "00000002"):
+        studio.results.undo(labeled, name, "labels")
+    assert studio.results.page(labeled)["counts"] == {"all": 5, "ok": 3, "failed": 1, "needs_review": 1}
+    assert shown_names(studio, labeled, "needs_review") == ["00000002"]
+
+
+def test_a_row_that_a_person_is_unsure_of_stays_to_review(studio, labeled):
+    studio.results.correct(labeled, "00000002", "labels", "unsure")
+    assert shown_names(studio, labeled, "needs_review") == ["00000002"]
+
+
+def test_a_corrected_row_that_was_fine_is_not_counted_as_settled(studio, labeled):
+    studio.results.correct(labeled, "00000000", "labels", "billing")
+    assert studio.results.page(labeled)["counts"] == {"all": 5, "ok": 3, "failed": 1, "needs_review": 1}
+
+
+def test_one_of_several_answers_is_settled_by_itself(studio, work, server):
+    server.behavior.reply = lambda body: '{"labels": "weather"}'
+    task = {**labeling(add_tickets(studio, 2), llm=model(server)).step("label"), "num_generations": 2}
+    spec = chain("several", labeling(add_tickets(studio, 2)).step("load"), task)
+    run_id = studio.runs.start(spec)
+    work(run_id)
+    assert studio.results.page(run_id)["counts"] == {"all": 4, "needs_review": 4}
+    studio.results.correct(run_id, "00000001.0001", "labels", "billing")
+    assert studio.results.page(run_id)["counts"] == {"all": 4, "needs_review": 3, "settled": 1}
+    assert shown_names(studio, run_id, "settled") == ["00000001.0001"]
+    assert shown_names(studio, run_id, "needs_review") == ["00000000.0000", "00000000.0001", "00000001.0000"]
+    assert studio.results.page(run_id, states=["needs_review"])["total"] == 3
