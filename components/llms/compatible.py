@@ -1,10 +1,10 @@
 """How a model behind an API of OpenAI's shape is asked, whatever the server turns out not to take."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from components.errors import ConfigError
+from components.errors import ConfigError, ProviderError, ReplyError
 from components.llms import chat
 from components.llms.batch.choice import compatible_batch, is_local
 from components.llms.batch.local import is_local_reply, tokens_of
@@ -85,7 +85,28 @@ class CompatibleLLM(RemoteLLM):
         form = question.form if question.response_format is None else None
         data = await self._insist(request, form, kept=(question.extra or {}).keys())
         parse = chat.parse_text if isinstance(question.prompt, str) else chat.parse_chat
-        return parse(data, count)
+        return self._costed(data, count, parse)
+
+    def _costed(self, data: Any, count: int, parse: Callable[[Any, int], GenerateOutput]) -> GenerateOutput:
+        """What a reply says, with what the provider says that it cost."""
+        cost = self.endpoint.site.preset.cost_of(data.get("usage") if isinstance(data, Mapping) else None)
+        try:
+            output = parse(data, count)
+        except (ProviderError, ReplyError) as error:
+            if cost is not None:
+                rest = len(error.statistics.get("input_tokens", [0])) - 1
+                error.statistics = cast(Any, {**error.statistics, "cost": [cost] + [0.0] * rest})
+            raise
+        if cost is not None:
+            output["statistics"]["cost"] = [cost] + [0.0] * (len(output["generations"]) - 1)
+        return output
+
+    def reported_cost(self, reply: Mapping[str, Any]) -> float | None:
+        """US dollars that the provider says the answer to a request of a batch did cost; None where it does not."""
+        if not is_local_reply(reply):
+            return self.endpoint.site.preset.cost_of(reply.get("usage"))
+        told = (reply.get("statistics") or {}).get("cost")
+        return sum(told) if told else None
 
     def batch_provider(self) -> BatchProvider:
         return compatible_batch(self)

@@ -243,6 +243,11 @@ def _count(counted: Mapping[str, Any] | None, price: Price | None, meter: Meter,
     written = min(sum(counted.get("output_tokens") or ()), MOST_TOKENS)
     meter.input_tokens += read
     meter.output_tokens += written
+    told = counted.get("cost") or ()
+    if told and len(told) == len(counted.get("input_tokens") or told):
+        # What the provider says it charged goes before what its list of prices makes of the tokens.
+        meter.cost += sum(told)
+        return float(sum(told))
     if price is None:
         meter.cost_known = False
         return 0.0

@@ -1,6 +1,9 @@
 """The providers that are known by name, as one table: where they are, where their key is, what they take."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from components.vault import is_loopback, origin
@@ -33,6 +36,10 @@ class Preset:
     has_embeddings: bool = False
     has_model_list: bool = True
     models_path: str = "/models"
+    cost_field: str = ""
+    """What its count of tokens calls the cost of a call, where it tells that."""
+    cost_unit: float = 1.0
+    """US dollars in one of what `cost_field` counts."""
     port: int | None = None
     """Where it listens when it runs on this machine."""
     notes: str = ""
@@ -41,6 +48,16 @@ class Preset:
     def is_local(self) -> bool:
         """Runs on the person's own machine."""
         return self.port is not None
+
+    def cost_of(self, usage: Any) -> float | None:
+        """US dollars that the provider says a call did cost; None where it does not say."""
+        if not self.cost_field or not isinstance(usage, Mapping):
+            return None
+        told = usage.get(self.cost_field)
+        # With a key of one's own at the provider behind it, that one charges too.
+        if usage.get("is_byok") or isinstance(told, bool) or not isinstance(told, (int, float)):
+            return None
+        return told * self.cost_unit if 0 <= told < math.inf else None
 
 
 PRESETS: dict[str, Preset] = {
@@ -172,6 +189,7 @@ PRESETS: dict[str, Preset] = {
             "openrouter",
             has_n=False,
             has_embeddings=True,
+            cost_field="cost",
         ),
         Preset(
             "xai",
@@ -181,6 +199,8 @@ PRESETS: dict[str, Preset] = {
             "XAI_BASE_URL",
             "https://console.x.ai",
             "x-ai",
+            cost_field="cost_in_usd_ticks",
+            cost_unit=1e-10,
         ),
         Preset(
             "deepseek",

@@ -40,6 +40,8 @@ class TokenStatistics(TypedDict, total=False):
 
     input_tokens: list[int]
     output_tokens: list[int]
+    cost: list[float]
+    """US dollars, where the provider says what it charged."""
 
 
 class Counted(TypedDict):

@@ -84,6 +84,8 @@ def _found(
         cost_known=cost_known,
     )
     good = [request for request in requests if request.state == RequestState.OK]
+    # Without a price, only the provider itself can have said what an answer cost.
+    found.cost_known = cost_known or (bool(good) and all(request.cost > 0 for request in good))
     if not good:
         first = requests[0]
         found.state, found.message, found.reason = RequestState(first.state), first.message, _reason(first)

@@ -10,6 +10,7 @@ import orjson
 
 from components.errors import BatchGone
 from components.llms.batch.protocol import BatchLine, BatchProvider, Remote, UnreadableLine
+from components.llms.compatible import CompatibleLLM
 from components.llms.pricing import Price
 from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.planning import read_custom_id
@@ -143,7 +144,9 @@ def _settled(
         # An answer of a strange shape is kept as it came; whoever reads it says what is wrong with it.
         log.warning("The tokens of a row could not be counted: %s: %s", type(error).__name__, error)
         read = written = 0
+    cost = llm.reported_cost(reply) if isinstance(llm, CompatibleLLM) else None
+    if cost is None:
+        cost = price.cost(read, written) if price else 0.0
     return Settled(
-        *place, RequestState.OK, orjson.dumps(reply), line.status, tokens_in=read, tokens_out=written,
-        cost=price.cost(read, written) if price else 0.0,
+        *place, RequestState.OK, orjson.dumps(reply), line.status, tokens_in=read, tokens_out=written, cost=cost,
     )  # fmt: skip

@@ -82,6 +82,8 @@ def _share(count: Any, index: int, shares: int) -> Any:
         return {key: _share(value, index, shares) for key, value in count.items()}
     if isinstance(count, list):
         return [_share(value, index, shares) for value in count]
+    if isinstance(count, float):
+        return count / shares
     if isinstance(count, int) and not isinstance(count, bool):
         return count // shares + (index < count % shares)
     return count

@@ -4,6 +4,7 @@ import pytest
 
 from components.errors import ProviderDown
 from components.llms import XAILLM, GroqLLM, MistralLLM, OpenAILLM, OpenRouterLLM, TogetherLLM
+from components.llms.pricing import Price
 from components.pipeline.batch import actions
 from components.pipeline.batch.ingest import ANY_NAME
 from components.pipeline.batch.poller import Poller
@@ -377,3 +378,19 @@ def test_where_only_counters_tell_the_first_requests_of_a_file_are_not_taken_for
         found = bench.run(rows(5))
         assert answers(found) == echoes(*rows(5))
         assert looks.count(False) >= 2 and len(xai.batches) == 1
+
+
+@pytest.mark.parametrize(
+    ("dialect", "kind", "name"), [("xai", XAILLM, "grok-4.3"), ("openrouter", OpenRouterLLM, "some/model")]
+)
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_what_the_provider_charged_is_what_a_row_of_a_batch_cost(
+    ledger, clock, monkeypatch, dialect, kind, name, is_listed
+):
+    price = Price(1e6, 1e6) if is_listed else None
+    monkeypatch.setattr(kind, "price", property(lambda _self: price))
+    with OpenAIBatchServer(dialect=dialect) as server:
+        bench = Bench(ledger, server, clock, kind, {"model": name})
+        found = bench.run(rows(3))
+        assert all(one.cost_known and 0 < one.cost < 1 for one in found.values())
+        assert sum(job.cost for job in bench.jobs()) == pytest.approx(sum(one.cost for one in found.values()))
