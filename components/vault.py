@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+_keys: set[str] = set()
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 LENDERS = "stillroom.connections"
 """The entry points of those who keep connections, as the app does; the core knows none of them by name."""
@@ -55,7 +56,7 @@ class BoundVault:
         self._connections = dict(connections or {})
 
     def connection(self, name: str) -> Connection | None:
-        return self._connections.get(name)
+        return _lent(self._connections.get(name))
 
     def environment_key(self, variable: str, base_url: str, home: str) -> SecretStr | None:
         if is_loopback(base_url) or origin(base_url) == origin(home):
@@ -75,7 +76,7 @@ def kept_connection(name: str) -> Connection | None:
     from importlib.metadata import entry_points
 
     lent = (entry.load()(name) for entry in entry_points(group=LENDERS))
-    return next((connection for connection in lent if connection is not None), None)
+    return _lent(next((connection for connection in lent if connection is not None), None))
 
 
 def key_on_this_machine(variable: str) -> SecretStr | None:
@@ -85,7 +86,20 @@ def key_on_this_machine(variable: str) -> SecretStr | None:
         from huggingface_hub import get_token
 
         value = get_token() or ""
+    if value:
+        _keys.add(value)
     return SecretStr(value) if value else None
+
+
+def keys_lent() -> frozenset[str]:
+    """Every key that was lent in this process: what must not be told to anybody."""
+    return frozenset(_keys)
+
+
+def _lent(connection: Connection | None) -> Connection | None:
+    if connection is not None and connection.key is not None:
+        _keys.add(connection.key.get_secret_value().strip())
+    return connection
 
 
 def origin(url: str) -> tuple[str, str, int | None]:
