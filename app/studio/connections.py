@@ -95,6 +95,7 @@ class Connections:
     ) -> ConnectionInfo:
         """A new connection to a provider of the table, or to the server at `base_url`.
 
+        Without a key, a connection to this address that is there already is given back.
         Its key is sent to this address alone. To move it to another address, add another connection.
         Raises: ConfigError.
         """
@@ -104,6 +105,9 @@ class Connections:
         address = _address(base_url) or known.base_url
         if not address:
             raise ConfigError(f"{_title(provider)} needs the address of its server, such as https://host/v1.")
+        same = None if key.strip() or from_environment else self._same(provider, address, _checked_name(name))
+        if same is not None:
+            return same
         record: Record = {
             "id": self._records.new_id(),
             "name": _checked_name(name) or self._free_name(provider),
@@ -177,6 +181,11 @@ class Connections:
             variable=record["variable"] or "",
             created_at=record["created_at"],
         )
+
+    def _same(self, provider: str, address: str, name: str) -> ConnectionInfo | None:
+        """The connection to an address, of that name where one is given; the same provider's before another's."""
+        found = [info for info in self.list() if info.base_url == address and name in ("", info.name)]
+        return min(found, key=lambda info: info.provider != provider, default=None)
 
     def _free_name(self, provider: str) -> str:
         taken = {info.name for info in self.list()}

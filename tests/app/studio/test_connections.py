@@ -160,3 +160,14 @@ def test_whoever_waits_for_a_key_is_told_of_each_change(studio):
     studio.connections.set_key(info.id, KEY)
     studio.connections.remove(info.id)
     assert len(told) == 3
+
+
+def test_an_address_without_a_key_is_remembered_once(studio):
+    first = studio.connections.add("custom", base_url="http://127.0.0.1:9000/v1")
+    again = studio.connections.add("custom", base_url="http://127.0.0.1:9000/v1/")
+    assert again.id == first.id and len(studio.connections.list()) == 1
+    keyed = studio.connections.add("custom", KEY, base_url="http://127.0.0.1:9000/v1")
+    assert keyed.id != first.id
+    named = studio.connections.add("custom", name="mine", base_url="http://127.0.0.1:9000/v1")
+    assert named.name == "mine" and len(studio.connections.list()) == 3
+    assert studio.connections.add("custom", base_url="http://127.0.0.1:9001/v1").id not in (first.id, keyed.id)
