@@ -5,8 +5,10 @@ import json
 import re
 import shutil
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +27,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 SAMPLE = ASSETS / "samples" / "tickets.csv"
 CHUNK = 1024 * 1024
 LONGEST_NAME = 80
+LONGEST_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class DatasetInfo:
     created_at: float
     encoding: str | None = None
     delimiter: str | None = None
+    is_known: bool = False
+    """Whether it was here already when it was added."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Datasets:
     def add(self, source: Path | str | BinaryIO, name: str = "") -> DatasetInfo:
         """Copy a file, or what is read from it, and read it once to the end; `name` is the name it came with.
 
+        A file with the same content as one that is here already is not added again: that one is given back.
         Raises: DataFileError naming file, row and column; nothing is kept of a file that cannot be read.
         """
         if isinstance(source, (str, Path)):
@@ -88,8 +94,7 @@ class Datasets:
         """The sample tickets; they are added once."""
         with SAMPLE.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        known = self._records.all(DATASET.c.sha256 == digest)
-        return self._info(known[0]) if known else self.add(SAMPLE, "Sample tickets.csv")
+        return self._known(digest) or self.add(SAMPLE, "Sample tickets.csv")
 
     def preview(self, dataset_id: str, rows: int = 20) -> DatasetPreview:
         """The first rows. Raises: DataFileError when the file was changed or removed behind our back."""
@@ -99,8 +104,9 @@ class Datasets:
 
     def rows(self, info: DatasetInfo) -> Iterator[dict[str, Any]]:
         """Every row of a data file."""
-        table = open_table(info.path, filetype=info.filetype, encoding=info.encoding, delimiter=info.delimiter)
-        return table.rows()
+        with _called(info.path, info.name):
+            table = open_table(info.path, filetype=info.filetype, encoding=info.encoding, delimiter=info.delimiter)
+            yield from table.rows()
 
     def at(self, path: str | Path) -> DatasetInfo | None:
         """The data file that lives at a path."""
@@ -125,8 +131,13 @@ class Datasets:
         path = folder / safe_file_name(name)
         try:
             size, digest = self._copy(source, path, name)
-            table = open_table(path)
-            n_rows = table.count()
+            known = self._known(digest)
+            if known is not None:
+                shutil.rmtree(folder)
+                return known
+            with _called(path, shown(name)):
+                table = open_table(path)
+                n_rows = table.count()
             if not n_rows:
                 raise DataFileError(f"{shown(name)}: the file has a header but no rows. Add rows, then add it again.")
             record = {
@@ -149,6 +160,11 @@ class Datasets:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return self._info(record)
+
+    def _known(self, digest: str) -> DatasetInfo | None:
+        """The data file with that content, unless somebody removed it behind our back."""
+        found = (self._info(record) for record in self._records.all(DATASET.c.sha256 == digest))
+        return next((replace(info, is_known=True) for info in found if info.path.is_file()), None)
 
     def _copy(self, source: BinaryIO, path: Path, name: str) -> tuple[int, str]:
         size, digest = 0, hashlib.sha256()
@@ -189,20 +205,41 @@ class Datasets:
 
 
 def safe_file_name(name: str) -> str:
-    """A file name of letters, digits, dots and dashes only, whatever the person's was."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", base).strip("._")
+    """A file name of letters and digits of any language, dots and dashes only, whatever the person's was."""
+    base = unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
+    plain = re.sub(r"_+", "_", "".join(sign if _is_plain(sign) else "_" for sign in base)).strip("._")
     stem, dot, suffix = plain.rpartition(".")
-    if not dot or len(suffix) > 10:
+    if not dot or not suffix.isascii() or len(suffix) > 10:
         stem, suffix = plain, ""
-    stem = stem.strip("._")[:LONGEST_NAME] or "data"
+    stem = _shortened(stem.strip("._")) or "data"
     # A few names are devices on Windows, whatever their ending.
-    if re.fullmatch(r"(?i)con|prn|aux|nul|com\d|lpt\d", stem.partition(".")[0]):
+    if re.fullmatch(r"(?i)con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³]", stem.partition(".")[0]):
         stem = f"data_{stem}"
     return f"{stem}.{suffix}" if suffix else stem
 
 
 def shown(name: str) -> str:
     """A file's name as it may stand on one line."""
-    base = name.replace("\\", "/").rpartition("/")[2]
+    base = unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
     return "".join(sign if sign.isprintable() else " " for sign in base).strip()[:200]
+
+
+def _is_plain(sign: str) -> bool:
+    # Some languages write their vowels as marks, which are no letters by themselves.
+    return sign in "._-" or sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc")
+
+
+def _shortened(stem: str) -> str:
+    """What fits into a folder's list, where a sign may take four bytes."""
+    return stem[:LONGEST_NAME].encode()[:LONGEST_BYTES].decode(errors="ignore")
+
+
+@contextmanager
+def _called(path: Path, name: str) -> Iterator[None]:
+    """Lets errors name a file as the person did, and not as its copy is called."""
+    try:
+        yield
+    except DataFileError as error:
+        if not name or name == path.name or not error.message.startswith(path.name):
+            raise
+        raise DataFileError(name + error.message.removeprefix(path.name)) from error

@@ -9,7 +9,7 @@ from app.studio.progress import moment
 from app.ui.calls import Answer, answering, text
 from app.ui.data_table import table_of
 from app.ui.desk import ASK, say, told
-from app.ui.form_data import ENDINGS, FORMATS
+from app.ui.form_data import ENDINGS, FORMATS, tell_known
 from app.ui.module import module
 from app.ui.shell import page_shell
 from components.errors import StillroomError
@@ -27,13 +27,13 @@ def datasets_page(studio: Studio) -> None:
     def add(path: str | None) -> Any:
         try:
             if path:
-                studio.datasets.add(path)
+                tell_known(studio.datasets.add(path))
         except StillroomError as error:
             say(error.message)
         return gr.update(value=None)
 
     def add_sample() -> None:
-        studio.datasets.add_sample()
+        tell_known(studio.datasets.add_sample())
 
     upload.upload(add, upload, upload, **ASK).then(None, None, None, js=REFRESH, api_visibility="private")
     sample.click(told(add_sample), None, None, **ASK).then(None, None, None, js=REFRESH, api_visibility="private")

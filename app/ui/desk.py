@@ -119,3 +119,8 @@ def told(handler: Handler) -> Handler:
 def say(sentence: str) -> None:
     """A short message at the foot of the page; its text may hold anything."""
     gr.Warning(html.escape(sentence, quote=False), title="")
+
+
+def mention(sentence: str) -> None:
+    """The same for what is no trouble."""
+    gr.Info(html.escape(sentence, quote=False), title="")

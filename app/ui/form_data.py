@@ -6,7 +6,7 @@ import gradio as gr
 
 from app.studio.datasets import DatasetInfo
 from app.ui.data_table import table_of
-from app.ui.desk import say
+from app.ui.desk import mention, say
 from app.ui.form_fields import Field
 from app.ui.form_values import UNSET, to_widget, value_at, with_value
 from app.ui.form_widgets import Around, widget
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 ENDINGS = [".csv", ".tsv", ".txt", ".xlsx", ".json", ".jsonl", ".ndjson", ".parquet"]
 FORMATS = "CSV, TSV, XLSX, JSON, JSON Lines or Parquet"
+
+
+def tell_known(info: DatasetInfo) -> None:
+    """Say of a file that was added that it was there before."""
+    if info.is_known:
+        mention(f"You have this file already: {info.name}.")
 
 
 def data_picker(form: "StepForm", field: Field) -> None:
@@ -55,7 +61,9 @@ def data_picker(form: "StepForm", field: Field) -> None:
         if not path:
             return gr.skip()
         try:
-            return choose(bench, chosen, datasets.add(path)) | {upload: gr.update(value=None)}
+            info = datasets.add(path)
+            tell_known(info)
+            return choose(bench, chosen, info) | {upload: gr.update(value=None)}
         except StillroomError as error:
             say(error.message)
             return {upload: gr.update(value=None)}

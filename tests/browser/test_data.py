@@ -51,3 +51,14 @@ def test_warnings_about_a_file_stand_by_its_rows(page: Page, tmp_path) -> None:
     expect(card).to_contain_text("warning")
     card.get_by_role("button", name="Show rows").click()
     expect(card.locator(".sr-notice").first).to_be_visible()
+
+
+def test_a_file_that_is_here_already_is_not_listed_twice(page: Page, tmp_path) -> None:
+    file = tmp_path / "müll.csv"
+    file.write_text("id,text\n1,listed once\n")
+    open_datasets(page)
+    upload(page, "dataset-upload", file)
+    expect(page.locator(".sr-file", has_text="müll.csv")).to_have_count(1)
+    upload(page, "dataset-upload", file)
+    expect(page.get_by_text("You have this file already: müll.csv.")).to_be_visible()
+    expect(page.locator(".sr-file", has_text="müll.csv")).to_have_count(1)

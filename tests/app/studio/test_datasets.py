@@ -70,18 +70,47 @@ def test_a_missing_file_is_named(studio, tmp_path):
     [
         ("tickets.csv", "tickets.csv"),
         ("../../etc/passwd", "passwd"),
-        ("C:\\Users\\ada\\Tickets März.xlsx", "Tickets_M_rz.xlsx"),
+        ("C:\\Users\\ada\\Tickets März.xlsx", "Tickets_März.xlsx"),
         ("..", "data"),
         ("", "data"),
         ("\x00.csv", "csv"),
         ("CON.csv", "data_CON.csv"),
         ("a" * 300 + ".csv", "a" * 80 + ".csv"),
-        ("票.csv", "csv"),
+        ("票.csv", "票.csv"),
+        ("tickets_mu\u0308ll.csv", "tickets_müll.csv"),
+        ("टिकट.csv", "टिकट.csv"),
+        ("\u202egpj.\u2066evil.csv", "gpj._evil.csv"),
+        ("a\uff0fb\u2215c.csv", "a_b_c.csv"),
+        ("COM¹.csv", "data_COM¹.csv"),
+        ("票" * 300 + ".csv", "票" * 66 + ".csv"),
         (".hidden", "hidden"),
     ],
 )
-def test_a_file_name_is_made_of_plain_signs(given, safe):
+def test_a_file_name_is_made_of_letters_and_digits_of_any_language(given, safe):
     assert safe_file_name(given) == safe
+
+
+@pytest.mark.parametrize("name", ["meine tickets (müll).csv", "tickets_müll.csv"])
+def test_errors_call_a_file_as_the_person_does(studio, name):
+    with pytest.raises(DataFileError) as raised:
+        studio.datasets.add(io.BytesIO(b'{"a": 1}\n{"a": '), name)
+    assert raised.value.message.startswith(f"{name}, ") or raised.value.message.startswith(f"{name}: ")
+    info = studio.datasets.add(io.BytesIO(b"text\nhello\n"), name)
+    assert info.name == name
+    info.path.write_bytes(b"")
+    with pytest.raises(DataFileError) as raised:
+        studio.datasets.preview(info.id)
+    assert raised.value.message.startswith(f"{name}: ")
+
+
+def test_the_same_content_is_listed_once(studio):
+    first = studio.datasets.add(io.BytesIO(b"text\nhello\n"), "one.csv")
+    again = studio.datasets.add(io.BytesIO(b"text\nhello\n"), "two.csv")
+    assert (first.is_known, again.is_known, again.id, again.name) == (False, True, first.id, "one.csv")
+    assert [one.id for one in studio.datasets.list()] == [first.id]
+    assert [one.name for one in studio.settings.datasets.iterdir()] == [first.id]
+    first.path.unlink()
+    assert not studio.datasets.add(io.BytesIO(b"text\nhello\n"), "three.csv").is_known
 
 
 def test_a_hostile_name_stays_in_its_folder_and_shows_on_one_line(studio):
