@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 from sqlalchemy import update
@@ -115,7 +116,9 @@ class Pipelines:
         return self.create_from_text(content, Path(path).name)
 
     def add(self, spec: PipelineSpec, notes: Sequence[str] = ()) -> Draft:
-        """Keep a pipeline as a new draft."""
+        """Keep a pipeline as a new draft; where its name is taken, a number is put after it."""
+        if spec.name:
+            spec = spec.model_copy(update={"name": self.free_name(spec.name)})
         now = time.time()
         record: Record = {
             "id": self._records.new_id(),
@@ -128,6 +131,12 @@ class Pipelines:
         }
         self._records.add(record)
         return Draft(record["id"], spec, 1, now, list(notes))
+
+    def free_name(self, wanted: str) -> str:
+        """The name, or with the first number from 2 on that no other pipeline has: "Label rows 2"."""
+        taken = {record["name"] for record in self._records.all()}
+        names = chain([wanted], (f"{wanted[:190]} {number}" for number in count(2)))
+        return next(name for name in names if name not in taken)
 
     def save(self, pipeline_id: str, spec: PipelineSpec, revision: int) -> Draft:
         """Save a draft, finished or not.

@@ -77,7 +77,7 @@ class HomePage:
         draft = self.studio.pipelines.create(
             "label_rows", dataset_id=self.studio.datasets.add_sample().id, rehearses=True
         )
-        spec = with_name(draft.spec, "Sample tickets")
+        spec = with_name(draft.spec, self.studio.pipelines.free_name("Sample tickets"))
         step = next(step for step in spec.steps if step["use"] == "TextClassification")
         data = {**step, "available_labels": SAMPLE_LABELS, "query_title": "Ticket"}
         if text(argument, "model"):

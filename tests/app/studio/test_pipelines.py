@@ -90,7 +90,7 @@ def test_pipelines_are_renamed_copied_and_deleted(studio):
 def test_yaml_goes_out_and_comes_back_the_same(studio):
     draft = studio.pipelines.add(asking(["hi"], template="{{ instruction }}!"))
     again = studio.pipelines.create_from_text(studio.pipelines.yaml(draft.id))
-    assert again.spec == draft.spec
+    assert again.spec == draft.spec.model_copy(update={"name": f"{draft.name} 2"})
     assert again.notes == []
 
 
@@ -128,3 +128,15 @@ def test_a_key_in_a_file_is_refused(studio):
     with pytest.raises(ConfigError) as error:
         studio.pipelines.create_from_text(text)
     assert "sk-canary" not in str(error.value)
+
+
+def test_new_pipelines_never_share_a_name(studio):
+    names = [studio.pipelines.create("label_rows").name for _ in range(3)]
+    assert names == ["Label rows", "Label rows 2", "Label rows 3"]
+    ready = studio.pipelines.ready()[0]
+    assert [studio.pipelines.create_from_ready(ready.key).name for _ in range(2)] == [ready.name, f"{ready.name} 2"]
+    assert len({info.name for info in studio.pipelines.list()}) == 5
+    long = "x" * 200
+    assert [studio.pipelines.duplicate(studio.pipelines.create("blank").id).name] == ["Copy of New pipeline"]
+    first, second = (studio.pipelines.create_from_text(f"stillroom: 1\npipeline: {{name: {long}}}") for _ in range(2))
+    assert first.name == long and second.name == f"{'x' * 190} 2"
