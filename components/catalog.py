@@ -53,7 +53,7 @@ class Catalog:
         if name in self._clashes:
             raise ConfigError(self._clashes[name])
         if name not in classes:
-            hint = did_you_mean(name, classes) or " Register a class of your own with components.catalog.register."
+            hint = did_you_mean(name, classes) or " It may belong to a package or a script that is not here."
             raise UnknownComponent(f"There is no component '{name}'.{hint}")
         return classes[name]
 

@@ -18,13 +18,16 @@ from components.steps.typing import Row, StepColumns
 
 
 class StructuredGeneration(Task):
-    """Ask the model for JSON of a certain form for each row."""
+    """Ask the model for JSON of a certain form for each row.
+
+    In Python a pydantic model says the form as well.
+    """
 
     shows_its_end = True
 
     structured_output: Annotated[dict[str, Any] | type[BaseModel] | None, Hint("ui", "json_schema")] = None
-    """The form of the answers: a JSON Schema, a pydantic model, or {"format": "json" or "regex", "schema": ...}; a
-    column `structured_output` in a row takes its place there."""
+    """The form of the answers as a JSON Schema, or {"format": "regex", "schema": ...} for a text by a pattern; a column
+    `structured_output` in a row takes its place there."""
     use_system_prompt: bool = False
     """Take the system message from the column `system_prompt`."""
 

@@ -26,7 +26,7 @@ class TextClassification(Task):
     shows_its_end = True
 
     available_labels: Annotated[list[str] | dict[str, str] | None, Hint("ui", "labels")] = None
-    """The labels to choose from, or a dict of labels and what they mean; left empty, the model makes up its own."""
+    """The labels to choose from, each with what it means where that helps; left empty, the model makes up its own."""
     n: int = Field(1, ge=1, le=100)
     """The most labels a text can get; with 1 each text gets one label, else a list."""
     allow_unsure: bool = True
