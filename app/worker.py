@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from app.studio import Studio
 from components.errors import RunConflict, StillroomError
 from components.llms.gate import RetryPolicy
+from components.llms.redaction import traceback_of, without_keys
 from components.pipeline.batch.store import SET
 from components.pipeline.ledger import Run
 from components.pipeline.ledger.cells import RUN
@@ -48,6 +49,8 @@ class Worker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._beside: list[threading.Thread] = []
+        self._given_up: set[str] = set()
+        """Runs that could not even be written down as stopped; a person may queue them anew."""
 
     def start(self) -> None:
         """Begin; runs that were under way when the last process ended are taken up again."""
@@ -130,6 +133,7 @@ class Worker:
             for row in rows
             if self._studio.runs.is_abandoned(Run(name="", spec="", **row))
             and not (row["origin"] == "cli" and now - row["created_at"] < ANOTHERS_SECONDS)
+            and not (row["state"] == RunState.RUNNING and row["id"] in self._given_up)
         ]
 
     def _work(self, run_id: str) -> None:
@@ -160,13 +164,15 @@ class Worker:
     def _give_up(self, run_id: str, error: Exception) -> None:
         """A run that cannot go on says why; only a surprise goes to the log with all its detail."""
         if isinstance(error, StillroomError):
-            log.warning("Run %s came to a rest: %s", run_id, error)
-            reason = str(error)
+            reason = without_keys(str(error))
+            log.warning("Run %s came to a rest: %s", run_id, reason)
         else:
-            log.error("Run %s came to a rest by an error.", run_id, exc_info=error)
+            log.error("Run %s came to a rest by an error.\n%s", run_id, traceback_of(error))
             reason = f"The run had an error: {type(error).__name__}. The log says more."
         try:
             if self._studio.runs.is_abandoned(self._studio.runs.get(run_id)):
                 self._studio.ledger.set_state(run_id, RunState.STOPPED, reason)
         except StillroomError as second:
+            # It would be taken up at once as one that nobody works on, and pay for answers that cannot be kept.
+            self._given_up.add(run_id)
             log.warning("What became of run %s could not be written down: %s", run_id, second)

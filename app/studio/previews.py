@@ -61,7 +61,7 @@ class Previews:
         """
         run = self._runs.get(run_id)
         order = {record.step: record.position for record in self._ledger.steps(run_id)}
-        query = select(CELL).where(CELL.c.run_id == run_id).order_by(CELL.c.row)
+        query = select(CELL).where(CELL.c.run_id == run_id, CELL.c.step.in_(list(order))).order_by(CELL.c.row)
         rows: dict[str, dict[str, Any]] = {}
         known: dict[str, dict[str, Any]] = {}
         with self._ledger.database.read() as connection:

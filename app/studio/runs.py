@@ -18,7 +18,7 @@ from components.pipeline import artifacts
 from components.pipeline.ledger import Ledger, Run
 from components.pipeline.ledger.cells import EVENT, RUN
 from components.pipeline.ledger.ledger import LEASE_SECONDS
-from components.pipeline.ledger.owner import is_process_alive
+from components.pipeline.ledger.owner import is_at_work
 from components.pipeline.running import RunOptions, check_cap, create_run
 from components.pipeline.spec import PipelineSpec
 from components.states import CellState, Reason, RunState
@@ -119,12 +119,17 @@ class Runs:
     def go_on(self, run_id: str, *, cap: float | None = None, concurrency: int | None = None) -> None:
         """Go on with a run that rests, whoever started it; `cap` takes the place of the old one.
 
+        A run that is under way spends up to `cap` from now on.
         Raises: NotFound; RunConflict when it does not rest; ConfigError when only its script can go on with it.
         """
         run = self.get(run_id)
         if run.state in ENDED:
             raise RunConflict("This run is done. Retry its failed rows, or start a new run.")
         if run.state not in RESTING and not self.is_abandoned(run):
+            if cap is not None and run.state == RunState.RUNNING and concurrency is None:
+                # It may just be coming to a rest at the cap that it has.
+                self.raise_cap(run_id, cap)
+                return
             raise RunConflict("This run is under way already.")
         if run.state == RunState.CAPPED and cap is None:
             raise RunConflict(f"The cap of ${run.cap or 0:,.2f} is reached. Raise the cap to go on.")
@@ -144,6 +149,9 @@ class Runs:
         engine = self._dispatch.engine(run_id)
         if engine is not None:
             engine.set_cap(cap)
+        # It may have come to its rest the moment before; from then on the engine goes on by itself.
+        if self.get(run_id).state == RunState.CAPPED:
+            self._queue(run, cap, None)
 
     def retry(
         self, run_id: str, *, reason: str | None = None, step: str | None = None, rows: Sequence[str] | None = None
@@ -183,7 +191,7 @@ class Runs:
         if run.state not in (RunState.QUEUED, RunState.RUNNING):
             return False
         is_fresh = time.time() - run.lease_beat < LEASE_SECONDS
-        return not (run.lease_owner and is_fresh and is_process_alive(run.lease_owner))
+        return not (run.lease_owner and is_fresh and is_at_work(run.lease_owner))
 
     def _halt(self, run_id: str, state: RunState, from_states: Sequence[RunState]) -> None:
         run = self.get(run_id)

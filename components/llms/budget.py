@@ -12,6 +12,8 @@ class Budget:
         self.cap = cap
         self.spent = spent
         self.reserved = 0.0
+        self.refused_at: float | None = None
+        """The cap at which an amount did not fit last."""
         self.promised = 0.0
         """What batch jobs that are out may cost."""
         self._out = 0
@@ -37,6 +39,7 @@ class Budget:
     def check(self, amount: float) -> None:
         """Raises: CapReached when an amount does not fit."""
         if self.cap is not None and self._taken() + amount > self.cap:
+            self.refused_at = self.cap
             raise CapReached(
                 f"The spending cap of ${self.cap:,.2f} would be passed: ${self.spent:,.4f} is spent. "
                 "Raise the cap to go on."

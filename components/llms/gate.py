@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from components.errors import ProviderError, RateLimited, ReplyError
 from components.llms.budget import Budget
+from components.llms.journal import current_journal
 from components.llms.meter import Meter, current_meter
 from components.llms.pricing import Price
 from components.llms.typing import Counted
@@ -84,6 +86,8 @@ class Gate:
         self._windows: dict[tuple[str, str], Window] = {}
         self._slots = Window(ceiling=concurrency, is_fixed=True)
         self._halting: asyncio.Event | None = None
+        self.broken_off = 0
+        """Calls that nobody waited for any more, though they may have been answered and charged for."""
 
     def halt(self) -> None:
         """Let no further call out; those that wait get Halted, those that are out are left alone."""
@@ -116,6 +120,22 @@ class Gate:
 
         Raises: the last ProviderError when trying is no use; CapReached before the cap would be passed.
         """
+        journal = current_journal()
+        if journal is None:
+            return await self._call(llm, input, num_generations, kwargs, work)
+        question = {"input": input, "num_generations": num_generations, **kwargs}
+        ask = partial(self._call, llm, input, num_generations, kwargs, work)
+        answer: Output = await journal.answer(llm, question, ask)
+        return answer
+
+    async def _call(
+        self,
+        llm: Called,
+        input: Any,
+        num_generations: int,
+        kwargs: dict[str, Any],
+        work: Callable[[], Awaitable[Output]],
+    ) -> Output:
         window, price, cell = self.window(llm), llm.price, current_meter()
         meter = cell or Meter()
         most = 0.0 if price is None or price.is_free else price.cost(*llm.most_tokens(input, num_generations, kwargs))
@@ -140,6 +160,13 @@ class Gate:
                     raise
                 if isinstance(error, RateLimited) and error.retry_after is not None:
                     window.pause_until(time.monotonic() + min(error.retry_after, self.policy.retry_after_ceiling))
+            except asyncio.CancelledError:
+                if price is None or not price.is_free:
+                    # The answer may be made and charged for all the same.
+                    self.broken_off += 1
+                    meter.cost_known = False
+                    spent = most
+                raise
             finally:
                 meter.seconds += time.monotonic() - started
                 self.budget.settle(most, spent)

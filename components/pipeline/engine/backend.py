@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from components.errors import CapReached, ConfigError, ProviderError, ReplyError, StillroomError
 from components.llms.gate import Halted
 from components.llms.meter import metered
+from components.llms.redaction import traceback_of
 from components.pipeline.engine.outcome import Outcome
 from components.states import CellState, Reason
 from components.steps.step import METADATA, AnyStep, Step
@@ -135,13 +136,11 @@ def failure(error: Exception, step: AnyStep) -> Outcome:
     """An exception as a failed cell; those that concern the whole run are raised on."""
     if concerns_run(error):
         raise error
-    if isinstance(error, ReplyError):
-        return Outcome(state=CellState.FAILED, reason=error.reason, message=str(error))
-    if isinstance(error, ProviderError):
+    if isinstance(error, (ReplyError, ProviderError)):
         return Outcome(state=CellState.FAILED, reason=error.reason, message=str(error))
     if isinstance(error, StillroomError):
         return Outcome(state=CellState.FAILED, reason=Reason.PROVIDER_ERROR, message=str(error))
-    log.warning("Step '%s' failed on a row", step.name, exc_info=error)
+    log.warning("Step '%s' failed on a row\n%s", step.name, traceback_of(error))
     message = f"The step had an error: {type(error).__name__}: {error}"
     return Outcome(state=CellState.FAILED, reason=Reason.PROVIDER_ERROR, message=message)
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.errors import CapReached, ProviderError
 from components.pipeline.batch.offline import Batches, Found, HandedIn, Want
@@ -14,14 +14,10 @@ from components.pipeline.batch.waiting import what_is_out
 from components.pipeline.engine.backend import failure
 from components.pipeline.engine.identity import cell_key
 from components.pipeline.engine.inbox import Item
-from components.pipeline.engine.nodes import Node, RowNode, SourceNode, TableNode
 from components.pipeline.engine.outcome import Outcome
+from components.pipeline.engine.row_node import RowNode
 from components.states import CellState, Reason
-from components.steps.step import AnyStep, GeneratorStep, GlobalStep
 from components.steps.tasks.task import Task
-
-if TYPE_CHECKING:
-    from components.pipeline.engine.engine import Engine
 
 Answers = list[tuple[str, Found]]
 
@@ -175,17 +171,6 @@ class BatchNode(RowNode):
     @property
     def _count(self) -> int:
         return self.step.num_generations or 1
-
-
-def node_for(engine: "Engine", step: AnyStep) -> Node:
-    """The kind of node that a step needs."""
-    if isinstance(step, GeneratorStep):
-        return SourceNode(engine, step)
-    if isinstance(step, GlobalStep):
-        return TableNode(engine, step)
-    if isinstance(step, Task) and type(step).process is Task.process and step.llm.use_offline_batch_generation:
-        return BatchNode(engine, step)
-    return RowNode(engine, step)
 
 
 def _messages(prompt: Any) -> Any:

@@ -2,31 +2,33 @@
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from functools import cached_property, partial
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
-
-import orjson
 
 from components.errors import CapReached, LedgerError, ProviderError, RunConflict, StillroomError
 from components.llms.budget import Budget
 from components.llms.gate import Gate, Halted, RetryPolicy, through
+from components.llms.llm import LLM
 from components.llms.loop import at_home
+from components.llms.redaction import keep_secrets_of, traceback_of, without_keys
 from components.pipeline.engine.backend import Local
-from components.pipeline.engine.batch_node import node_for
-from components.pipeline.engine.nodes import Node, RowNode
+from components.pipeline.engine.descendants import Descendants
+from components.pipeline.engine.halt import Halt
+from components.pipeline.engine.node import Node
+from components.pipeline.engine.nodes import connect, node_for
 from components.pipeline.engine.recorder import Recorder
-from components.pipeline.engine.routes import Routes
 from components.pipeline.garbage import few_collections
 from components.pipeline.graph import Graph
 from components.pipeline.ledger import Ledger, StepRun
-from components.pipeline.ledger.owner import is_process_alive, process_name
+from components.pipeline.ledger.owner import ends, process_name
 from components.states import RunState
-from components.steps.step import GlobalStep
-from components.steps.typing import Row
+from components.steps.step import AnyStep
+from components.steps.tasks.task import GeneratorTask, Task
 from components.vault import Vault, lend
 
 log = logging.getLogger("stillroom.engine")
@@ -34,6 +36,7 @@ log = logging.getLogger("stillroom.engine")
 FATAL_LIMIT = 3
 BEAT_SECONDS = 1.0
 GRACE_SECONDS = 5.0
+NOTHING_SPENT = "The run is paused; nothing more was spent."
 
 
 class Engine:
@@ -55,28 +58,30 @@ class Engine:
     ) -> None:
         self.graph = graph
         self.ledger = ledger
+        """Read by the engine, and written by those whose work stays true whoever works on the run, as batch jobs do."""
         self.run_id = run_id
+        self.books = ledger.held_by(run_id, self.owner)
+        """What the engine writes goes in here, and only as long as the run is its own."""
         self.run = ledger.run(run_id)
         self.concurrency = self.run.concurrency
         self.row_limit = self.run.row_limit
         self.reuses = self.run.use_cache
         self.step_runs: dict[str, StepRun] = {}
         self.nodes: dict[str, Node] = {}
+        self.descendants = Descendants(self)
         self._vault = vault
         self._policy = policy
         self._keeps_metadata = keeps_metadata
         self._on_start = on_start
-        self._halt: tuple[RunState, str] | None = None
-        self._is_hurried = False
+        self._halt = Halt()
+        self._loaded: list[AnyStep] = []
         self._fatal = 0
         self._busy = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
 
     @cached_property
     def owner(self) -> str:
         """This process and this engine, for the lease."""
-        return f"{process_name()}:{id(self):x}"
+        return f"{process_name()}:{secrets.token_hex(8)}"
 
     def work(self) -> RunState:
         """Work until the run comes to a rest; may be called from any thread, also inside a running loop.
@@ -111,15 +116,15 @@ class Engine:
 
     def pause(self, reason: str = "Paused.") -> None:
         """Finish the calls in flight, then rest."""
-        self._ask_halt(RunState.PAUSED, reason)
+        self._halt.ask(RunState.PAUSED, reason)
 
     def stop(self, reason: str = "Stopped.") -> None:
         """Finish the calls in flight, for a few seconds at most, then rest; also while it is about to pause."""
-        self._ask_halt(RunState.STOPPED, reason)
+        self._halt.ask(RunState.STOPPED, reason)
 
     def park(self, reason: str) -> None:
         """Stop because the process ends; a pause that somebody asked for before stays a pause."""
-        self._ask_halt(RunState.STOPPED, reason, is_parked=True)
+        self._halt.ask(RunState.STOPPED, reason, is_parked=True)
 
     def set_cap(self, cap: float | None) -> None:
         """Let the run spend up to another amount from now on."""
@@ -137,11 +142,11 @@ class Engine:
     @property
     def is_halted(self) -> bool:
         """Whether the run is coming to a rest, so that nothing new may begin."""
-        return self._halt is not None
+        return self._halt.decided is not None
 
     async def checkpoint(self) -> None:
         """Goes on, or ends the task when the run comes to a rest."""
-        if self._halt is not None:
+        if self._halt.decided is not None:
             raise Halted
 
     @contextmanager
@@ -160,103 +165,85 @@ class Engine:
         """Count a failure that concerns the whole run; after the third the run is paused."""
         self._fatal += 1
         if self._fatal >= FATAL_LIMIT:
-            self._set_halt(RunState.PAUSED, f"{error} The run is paused; nothing more was spent.")
+            self._halt.set(RunState.PAUSED, without_keys(f"{error} {NOTHING_SPENT}"))
         await self.checkpoint()
 
     async def reached_cap(self, error: CapReached) -> None:
         """Bring the run to a rest at its spending cap."""
-        self._set_halt(RunState.CAPPED, str(error))
+        self._halt.set(RunState.CAPPED, str(error))
         await self.checkpoint()
-
-    async def reused(self, place: tuple[str, str, str]) -> dict[str, Any] | None:
-        """A finished cell of an earlier run, as one that cost nothing."""
-        return await self.backend.in_thread(self.ledger.copy_of, *place)
-
-    def rows_of(self, cell: dict[str, Any]) -> list[Row]:
-        """The rows in a cell."""
-        rows: list[Row] = orjson.loads(cell["output"]) if cell["output"] else []
-        return rows
-
-    async def forget_descendants(self, step: str, row: str, count: int) -> None:
-        """Remove what later steps made of a row that hands on another number of rows than before.
-
-        Where the number stays, each later step sees by itself which of its rows have changed.
-        """
-        later = self.named_alike(step)
-        if later:
-            forget = self.ledger.forget_after
-            for name, gone in await self.backend.in_thread(forget, self.run_id, step, row, count, later):
-                self._row_node(name).forget(gone)
-
-    async def forget_from(self, step: str, row: str) -> None:
-        """Remove what later steps made of the rows of a step from a row on."""
-        later = self.named_alike(step)
-        if later:
-            await self.backend.in_thread(self.ledger.forget_from, self.run_id, later, row)
-            for name in later:
-                self._row_node(name).forget_from(row)
-
-    def named_alike(self, step: str) -> list[str]:
-        """The later steps whose rows are named after this step's; one that needs all rows names its own anew."""
-        found: list[str] = []
-        waiting = self.graph.successors(step)
-        while waiting:
-            name = waiting.pop()
-            if name not in found and not isinstance(self.graph.steps[name], GlobalStep):
-                found.append(name)
-                waiting += self.graph.successors(name)
-        return found
-
-    def _row_node(self, name: str) -> RowNode:
-        node = self.nodes[name]
-        assert isinstance(node, RowNode)
-        return node
 
     # The run itself
 
     async def _main(self) -> RunState:
-        self._loop = asyncio.get_running_loop()
-        self._halted = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self.ledger.claim(self.run_id, self.owner, is_alive=is_process_alive)
+        self._halt.attend(asyncio.get_running_loop())
+        try:
+            lost = self.ledger.claim(self.run_id, self.owner)
+            if lost and self._costs_money():
+                self.books.may_have_paid(self.run_id, lost)
+            while True:
+                state = await self._sit()
+                if state is not None:
+                    return state
+                # Its cap was raised while the run came to a rest at it.
+                self._halt.forget()
+        except RunConflict:
+            log.warning("Run %s is not this engine's to work on, or no longer.", self.run_id)
+            raise
+        finally:
+            ends(self.owner)
+
+    async def _sit(self) -> RunState | None:
+        """Work until the run rests; None where it has reason to go on at once."""
+        # What was spent, and what may be, is known for sure only once nobody else works on the run.
+        self.run = self.ledger.run(self.run_id)
         budget = Budget(self.run.cap, self.run.spent)
         self.gate = Gate(concurrency=self.concurrency, budget=budget, policy=self._policy)
         self.backend = Local(keeps_metadata=self._keeps_metadata)
-        self.recorder = Recorder(self.ledger)
+        self.recorder = Recorder(self.books)
         if self._on_start is not None:
             self._on_start(self)
-        state, reason = RunState.STOPPED, ""
         try:
-            with lend(self._vault) if self._vault else nullcontext(), through(self.gate), at_home(self._loop):
+            with lend(self._vault) if self._vault else nullcontext(), through(self.gate), at_home(self._halt.loop):
                 state, reason = await self._work()
         except RunConflict:
-            log.warning("Run %s was taken over by another process.", self.run_id)
             raise
         except BaseException as error:
             reason = str(error) if isinstance(error, StillroomError) else f"{type(error).__name__}: {error}"
             await self.recorder.settle()
-            self._rest(RunState.STOPPED, reason)
+            self._rest(RunState.STOPPED, without_keys(reason))
             raise
         else:
-            self._rest(state, reason)
-            return state
+            return state if self._rest(state, reason) else None
         finally:
             self.backend.close()
 
     async def _work(self) -> tuple[RunState, str]:
-        self.ledger.set_state(
+        self.books.set_state(
             self.run_id, RunState.RUNNING, started_at=self.run.started_at or time.time(), finished_at=None
         )
         self.step_runs = {record.step: record for record in self.ledger.steps(self.run_id)}
-        await self.backend.in_thread(self._load)
+        try:
+            await self.backend.in_thread(self._load)
+            return await self._work_on_steps()
+        except ProviderError as error:
+            if not error.pauses_run:
+                raise
+            # No key at all is like one that is refused: the run waits for it.
+            return RunState.PAUSED, without_keys(f"{error} {NOTHING_SPENT}")
+        finally:
+            await self.backend.in_thread(self._unload)
+
+    async def _work_on_steps(self) -> tuple[RunState, str]:
         self.nodes = nodes = {name: node_for(self, self.graph.steps[name]) for name in self.graph.order()}
         for node in nodes.values():
             await node.prepare()
-        self._connect(nodes)
+        connect(self, nodes)
         tasks = [asyncio.create_task(node.work(), name=node.name) for node in nodes.values()]
         beat = asyncio.create_task(self._beat())
-        halted = asyncio.create_task(self._halted.wait())
+        halted = asyncio.create_task(self._halt.changed.wait())
         try:
             await self._until_rest(tasks, beat, halted)
         except (LedgerError, RunConflict):
@@ -264,7 +251,7 @@ class Engine:
             raise
         except Exception:
             # What is out is paid for, whichever step broke.
-            self._set_halt(RunState.PAUSED, "")
+            self._halt.set(RunState.PAUSED, "")
             await self._let_calls_return(beat)
             raise
         finally:
@@ -272,9 +259,8 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*tasks, beat, halted, return_exceptions=True)
             await self.recorder.settle()
-            await self.backend.in_thread(self._unload)
-        if self._halt is not None:
-            return self._halt
+        if self._halt.decided is not None:
+            return self._halt.decided
         if any(node.is_parked for node in nodes.values()):
             reasons = (node.parked_because for node in nodes.values())
             return RunState.WAITING_BATCH, " ".join(filter(None, reasons)) or "Waiting for batch jobs."
@@ -285,7 +271,7 @@ class Engine:
         self, tasks: list["asyncio.Task[None]"], beat: "asyncio.Task[None]", halted: "asyncio.Task[Any]"
     ) -> None:
         waiting: set[asyncio.Task[Any]] = set(tasks)
-        while waiting and self._halt is None:
+        while waiting and not self.is_halted:
             done, _ = await asyncio.wait({*waiting, beat, halted}, return_when=asyncio.FIRST_COMPLETED)
             waiting -= done
             for task in done:
@@ -299,9 +285,9 @@ class Engine:
         self.gate.halt()
         idle = asyncio.create_task(self._idle.wait())
         while not idle.done() and not beat.done():
-            self._halted.clear()
-            more = asyncio.create_task(self._halted.wait())
-            patience = GRACE_SECONDS if self._is_hurried else None
+            self._halt.changed.clear()
+            more = asyncio.create_task(self._halt.changed.wait())
+            patience = GRACE_SECONDS if self._halt.is_hurried else None
             await asyncio.wait({idle, beat, more}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             more.cancel()
             if patience is not None:
@@ -310,87 +296,47 @@ class Engine:
         if beat.done():
             _raise_unless_halted(beat)
 
-    def _connect(self, nodes: dict[str, Node]) -> None:
-        for name, node in nodes.items():
-            node.successors = [nodes[after] for after in self.graph.successors(name)]
-            router = self.graph.routers.get(name)
-            if router is not None:
-                names = [after.name for after in node.successors]
-                size = min(getattr(after.step, "input_batch_size", None) or 50 for after in node.successors)
-                node.routes = Routes(self.ledger, self.run_id, name, partial(router.route, names), size)
-        for node in nodes.values():
-            node.inbox.expects = self._expected_at(node, nodes)
-            node.routes_before = {
-                name: routes for name in node.predecessors if (routes := nodes[name].routes) is not None
-            }
-
-    def _expected_at(self, node: Node, nodes: dict[str, Node]) -> Callable[[str], list[str]]:
-        """Of several branches that a router chose among, a row comes only from the chosen."""
-        routers = {
-            name: routed for name, routed in nodes.items() if routed.routes is not None and len(node.predecessors) > 1
-        }
-
-        def came_through(branch: str, row: str) -> bool:
-            for router in routers.values():
-                entries = [
-                    after.name
-                    for after in router.successors
-                    if after.name == branch or branch in self.graph.descendants(after.name)
-                ]
-                known = router.routes.known(row) if router.routes is not None else None
-                # Where nobody has chosen yet the row may still come, so it is waited for.
-                if entries and known is not None and not set(entries) & set(known):
-                    return False
-            return True
-
-        if not routers:
-            return lambda _row: node.predecessors
-        return lambda row: [branch for branch in node.predecessors if came_through(branch, row)]
-
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            command = await asyncio.to_thread(self.ledger.beat, self.run_id, self.owner, self.in_flight)
-            if command == "pause":
-                self._set_halt(RunState.PAUSED, "Paused.")
-            elif command == "stop":
-                self._set_halt(RunState.STOPPED, "Stopped.")
+            asked = await asyncio.to_thread(self.ledger.beat, self.run_id, self.owner, self.in_flight)
+            self.set_cap(asked.cap)
+            if asked.command == "pause":
+                self._halt.set(RunState.PAUSED, "Paused.")
+            elif asked.command == "stop":
+                self._halt.set(RunState.STOPPED, "Stopped.")
 
-    def _ask_halt(self, state: RunState, reason: str, *, is_parked: bool = False) -> None:
-        with self._lock:
-            if self._loop is None:
-                self._note_halt(state, reason, is_parked)
-                return
-            # The loop is closed once the run has come to a rest by itself.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._set_halt, state, reason, is_parked)
+    def _rest(self, state: RunState, reason: str) -> bool:
+        """Write down that the run rests; False where its cap was raised before that could be written."""
+        if self.gate.broken_off:
+            self.books.may_have_paid(self.run_id, self.gate.broken_off)
+        # A process that is about to end begins nothing new.
+        refused_at = None if self._halt.is_hurried else self.gate.budget.refused_at
+        return self.books.rest(self.run_id, state, reason, refused_at=refused_at)
 
-    def _set_halt(self, state: RunState, reason: str, is_parked: bool = False) -> None:
-        self._note_halt(state, reason, is_parked)
-        self._halted.set()
-
-    def _note_halt(self, state: RunState, reason: str, is_parked: bool) -> None:
-        is_stop = state is RunState.STOPPED
-        if self._halt is None or (is_stop and not is_parked and self._halt[0] is not RunState.STOPPED):
-            self._halt = (state, reason)
-        self._is_hurried = self._is_hurried or is_stop
-
-    def _rest(self, state: RunState, reason: str) -> None:
-        done = state in (RunState.DONE, RunState.DONE_WITH_FAILURES)
-        self.ledger.set_state(self.run_id, state, reason, finished_at=time.time() if done else None)
-        self.ledger.release(self.run_id, self.owner)
+    def _costs_money(self) -> bool:
+        models = [model for step in self.graph.steps.values() for model in _models(step)]
+        return any(model.price is None or not model.price.is_free for model in models)
 
     def _load(self) -> None:
         for step in self.graph.steps.values():
+            self._loaded.append(step)
+            for part in (step, *_models(step)):
+                keep_secrets_of(part)
             step.load()
 
     def _unload(self) -> None:
-        for step in self.graph.steps.values():
+        loaded, self._loaded = self._loaded, []
+        for step in loaded:
             try:
                 step.unload()
-            except Exception:
+            except Exception as error:
                 # The rows are safe by now, and the other steps have something to give back too.
-                log.exception("Step '%s' could not be unloaded.", step.name)
+                log.error("Step '%s' could not be unloaded.\n%s", step.name, traceback_of(error))
+
+
+def _models(step: AnyStep) -> list[LLM]:
+    return [step.llm] if isinstance(step, (Task, GeneratorTask)) else []
 
 
 def _raise_unless_halted(task: "asyncio.Task[Any]") -> None:

@@ -26,5 +26,5 @@ def cell_key(signature: str, rows: Sequence[Row]) -> str:
         try:
             digest.update(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS))
         except TypeError:
-            digest.update(to_json([inputs], "input"))
+            digest.update(to_json([inputs], "A row"))
     return digest.hexdigest()

@@ -1,16 +1,27 @@
 """What came of working on one row of one step."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import PurePath
 from typing import Any
 
 import orjson
 
 from components.errors import ConfigError
 from components.llms.meter import Meter
+from components.llms.redaction import without_keys
 from components.pipeline.ledger.cells import whole_text
+from components.pipeline.ledger.names import in_words
 from components.states import CellState, Reason
 from components.steps.typing import Row
+
+EXACT = frozenset({str, int, bool, type(None)})
+NESTED = frozenset({list, dict})
+PLAIN = EXACT | NESTED | {float}
+TEXT = frozenset({str})
+UNKEEPABLE = (TypeError, ValueError, RecursionError)
 
 
 @dataclass
@@ -34,7 +45,16 @@ class Outcome:
 
 
 def as_cell(run_id: str, step: str, row: str, key: str, outcome: Outcome, *, replaces: bool = False) -> dict[str, Any]:
-    """An outcome as the ledger keeps it."""
+    """An outcome as the ledger keeps it; its rows are from now on as they would be read from there.
+
+    Raises: ConfigError naming the row and the column that cannot be kept.
+    """
+    output = None
+    if outcome.flows_on:
+        output = _kept(outcome.rows, step, row)
+        if not is_plain(outcome.rows):
+            # Later steps must see the same whether they go on in this sitting or in a later one.
+            outcome.rows = orjson.loads(output)
     meter = outcome.meter
     return {
         "run_id": run_id,
@@ -42,13 +62,14 @@ def as_cell(run_id: str, step: str, row: str, key: str, outcome: Outcome, *, rep
         "row": row,
         "state": str(outcome.state),
         "key": key,
-        "output": to_json(outcome.rows, step) if outcome.flows_on else None,
+        "output": output,
         "n_out": len(outcome.rows) if outcome.flows_on else 0,
         "reason": str(outcome.reason or ""),
-        "message": whole_text(outcome.message[:2000]),
+        # Somebody's own model may repeat its key in what it raises.
+        "message": whole_text(without_keys(outcome.message)[:2000]) if outcome.message else "",
         "model": outcome.model,
-        "prompt": None if outcome.prompt is None else to_json(outcome.prompt, step),
-        "raw": to_json(outcome.raw, step) if outcome.raw else None,
+        "prompt": None if outcome.prompt is None else to_json(outcome.prompt, f"The prompt of step '{step}'"),
+        "raw": to_json(outcome.raw, f"The answer in step '{step}'") if outcome.raw else None,
         "tokens_in": meter.input_tokens,
         "tokens_out": meter.output_tokens,
         "cost": meter.cost,
@@ -62,32 +83,62 @@ def as_cell(run_id: str, step: str, row: str, key: str, outcome: Outcome, *, rep
     }
 
 
-def to_json(value: Any, step: str) -> bytes:
-    """A value as JSON bytes. Raises: ConfigError naming the column that cannot be kept."""
+def to_json(value: Any, what: str) -> bytes:
+    """A value as JSON bytes. Raises: ConfigError saying what it is that cannot be kept."""
     try:
-        return orjson.dumps(value, default=_default, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-    except (TypeError, ValueError, RecursionError) as error:
-        if isinstance(value, list):
-            for row in value:
-                for name, item in row.items() if isinstance(row, dict) else ():
-                    _check_column(name, item, step)
-        raise ConfigError(f"Step '{step}' made a row that cannot be kept as JSON: {error}.") from None
+        return _dumped(value)
+    except UNKEEPABLE as error:
+        raise ConfigError(f"{what} cannot be kept as JSON: {error}.") from None
 
 
-def _check_column(name: str, item: Any, step: str) -> None:
+def is_plain(values: Collection[Any]) -> bool:
+    """Whether values come back from JSON as they are, types and all."""
+    kinds = set(map(type, values))
+    if kinds <= EXACT:
+        return True
+    if float in kinds and not all(isfinite(value) for value in values if type(value) is float):
+        return False
+    return kinds <= PLAIN and all(
+        is_plain(value) if type(value) is list else is_plain(value.values()) and set(map(type, value)) <= TEXT
+        for value in values
+        if type(value) in NESTED
+    )
+
+
+def _kept(rows: list[Row], step: str, row: str) -> bytes:
     try:
-        orjson.dumps(item, default=_default, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-    except (TypeError, ValueError, RecursionError) as error:
+        return _dumped(rows)
+    except UNKEEPABLE as error:
+        which = f"{in_words(row)} of step '{step}'"
+        for made in rows:
+            for name, item in made.items():
+                _check_column(name, item, which)
+        raise ConfigError(f"{which} cannot be kept as JSON: {error}.") from None
+
+
+def _check_column(name: str, item: Any, row: str) -> None:
+    try:
+        _dumped(item)
+    except UNKEEPABLE as error:
         raise ConfigError(
-            f"Column '{name}' of step '{step}' holds a {type(item).__name__} that cannot be kept as JSON: {error}. "
+            f"{row} cannot be kept: its column '{name}' holds a {type(item).__name__} that is no JSON: {error}. "
             "Turn it into text, a number, a list or a dict."
         ) from None
 
 
+def _dumped(value: Any) -> bytes:
+    return orjson.dumps(value, default=_default, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
 def _default(value: Any) -> Any:
     # Integers past 64 bits and lone surrogates are legal in Python and in JSON, but not for orjson.
-    if isinstance(value, (set, frozenset, tuple)):
+    if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, (set, frozenset)):
+        # In an order that is the same in every process, as the order is part of a row's identity.
+        return sorted(value, key=repr)
+    if isinstance(value, PurePath):
+        return str(value)
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, type) and hasattr(value, "model_json_schema"):

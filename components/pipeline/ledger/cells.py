@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, and_, bindparam, case, delete, func, insert, select, update
 
+from components.pipeline.ledger.names import BESIDE, step_of
 from components.pipeline.ledger.tables import Cell, Event, Route, Run, StepRun
 
 CELL = Cell.__table__  # type: ignore[attr-defined]
@@ -48,7 +49,7 @@ def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
     unknown: set[tuple[str, str]] = set()
     fresh = []
     for cell in cells:
-        place = (cell["run_id"], cell["step"])
+        place = (cell["run_id"], step_of(cell["step"]))
         total = totals.get(place) or totals.setdefault(place, dict.fromkeys(ADDED, 0))
         for name in SUMMED:
             total[name] += cell[name]
@@ -56,8 +57,9 @@ def record_cells(connection: Connection, cells: Sequence[Record]) -> None:
             unknown.add(place)
         if cell.get("replaces"):
             cell = _without_old(connection, cell, total)
-        total[cell["state"]] += 1
-        total["fanned_out"] += cell["output"] is not None and cell["n_out"] != 1
+        if BESIDE not in cell["step"]:
+            total[cell["state"]] += 1
+            total["fanned_out"] += cell["output"] is not None and cell["n_out"] != 1
         fresh.append(cell)
     _insert(connection, fresh)
     for place, total in totals.items():

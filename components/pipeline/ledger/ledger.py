@@ -5,7 +5,8 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any
+from copy import copy
+from typing import Any, NamedTuple, Self
 
 import orjson
 from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, update
@@ -25,18 +26,33 @@ from components.pipeline.ledger.cells import (
     whole_text,
 )
 from components.pipeline.ledger.database import Database
+from components.pipeline.ledger.fence import TAKEN, FencedDatabase
 from components.pipeline.ledger.migrate import upgrade
+from components.pipeline.ledger.owner import begins, is_at_work
 from components.pipeline.ledger.tables import Event, Run, StepRun, metadata
 from components.states import LIVE_STATES, CellState, Reason, RunState
 
 LEASE_SECONDS = 60.0
 WITHOUT_SPEC = tuple(literal("").label("spec") if column.name == "spec" else column for column in RUN.c)
 PAGE = 500
+AT_ONCE = 10_000
+"""Names in one statement: SQLite takes 32,766 values at most."""
+FREE = {"lease_owner": "", "lease_beat": 0.0, "command": "", "in_flight": 0}
+"""A run that nobody works on."""
 
 
 def default_url() -> str:
     """`STILLROOM_DATABASE`, or a SQLite file in the home folder."""
     return os.environ.get("STILLROOM_DATABASE") or f"sqlite:///{home() / 'stillroom.db'}"
+
+
+class Asked(NamedTuple):
+    """What others want of whoever works on a run."""
+
+    command: str
+    """`pause` or `stop`, or nothing."""
+    cap: float | None
+    """What the run may spend."""
 
 
 class Ledger:
@@ -50,6 +66,12 @@ class Ledger:
         """Finish what is waiting and close."""
         self.database.close()
         _opened.pop(self.database.url, None)
+
+    def held_by(self, run_id: str, owner: str) -> Self:
+        """The ledger as one owner of a run writes it. Every write raises RunConflict once the run was taken over."""
+        fenced = copy(self)
+        fenced.database = FencedDatabase(self.database, run_id, owner)
+        return fenced
 
     # Runs
 
@@ -119,6 +141,36 @@ class Ledger:
         with self.database.read() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
 
+    def rest(self, run_id: str, state: RunState, reason: str = "", *, refused_at: float | None = None) -> bool:
+        """Write down that a run rests and let go of it.
+
+        False, with nothing written, where it would rest at a spending cap but has a higher one than the `refused_at`.
+        """
+        finished_at = time.time() if state in (RunState.DONE, RunState.DONE_WITH_FAILURES) else None
+
+        def write(connection: Connection) -> bool:
+            if state is RunState.CAPPED and refused_at is not None:
+                cap = connection.execute(select(RUN.c.cap).where(RUN.c.id == run_id)).scalar()
+                if cap is None or cap > refused_at:
+                    return False
+            changed = {"state": state, "state_reason": whole_text(reason), "finished_at": finished_at, **FREE}
+            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**changed))
+            _note(connection, run_id, state, reason)
+            return True
+
+        return self.database.write(write)
+
+    def may_have_paid(self, run_id: str, calls: int) -> None:
+        """Say of a run that calls were broken off, so that nobody knows whether they cost anything."""
+        many, them = ("1 call was", "it") if calls == 1 else (f"{calls} calls were", "them")
+        sentence = f"{many} broken off before an answer came. The provider may charge for {them} all the same."
+
+        def write(connection: Connection) -> None:
+            connection.execute(update(RUN).where(RUN.c.id == run_id).values(cost_known=False))
+            _note(connection, run_id, "broken_off", sentence)
+
+        self.database.write(write)
+
     def set_state(self, run_id: str, state: RunState, reason: str = "", **values: Any) -> None:
         """Move a run to a state, and note it on its timeline."""
 
@@ -152,47 +204,43 @@ class Ledger:
 
     # Who works on a run
 
-    def claim(self, run_id: str, owner: str, is_alive: Any = None) -> None:
-        """Take a run over. Raises: RunConflict while another living process works on it."""
+    def claim(self, run_id: str, owner: str) -> int:
+        """Take a run over; returns how many calls were out when its last owner died.
 
-        def write(connection: Connection) -> None:
-            row = connection.execute(select(RUN.c.lease_owner, RUN.c.lease_beat).where(RUN.c.id == run_id)).first()
+        Raises: RunConflict while another living process works on it.
+        """
+
+        def write(connection: Connection) -> int:
+            columns = (RUN.c.lease_owner, RUN.c.lease_beat, RUN.c.in_flight)
+            row = connection.execute(select(*columns).where(RUN.c.id == run_id)).first()
             if row is None:
                 raise LedgerError(f"There is no run '{run_id}'.")
-            holder, beat = row
+            holder, beat, in_flight = row
             fresh = time.time() - beat < LEASE_SECONDS
-            if holder and holder != owner and fresh and (is_alive is None or is_alive(holder)):
+            if holder and holder != owner and fresh and is_at_work(holder):
                 raise RunConflict("Another process is working on this run. Stop it there first.")
-            connection.execute(
-                update(RUN).where(RUN.c.id == run_id).values(lease_owner=owner, lease_beat=time.time(), command="")
-            )
+            values = {"lease_owner": owner, "lease_beat": time.time(), "command": "", "in_flight": 0}
+            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
+            return int(in_flight)
 
-        self.database.write(write)
+        lost = self.database.write(write)
+        begins(owner)
+        return lost
 
-    def beat(self, run_id: str, owner: str, in_flight: int) -> str:
-        """Say that the owner is alive; returns what somebody asked of it. Raises: RunConflict when it lost the run."""
+    def beat(self, run_id: str, owner: str, in_flight: int) -> Asked:
+        """Say that the owner is alive; returns what others ask of it. Raises: RunConflict when it lost the run."""
 
-        def write(connection: Connection) -> str:
+        def write(connection: Connection) -> Asked:
             changed = connection.execute(
                 update(RUN)
                 .where(RUN.c.id == run_id, RUN.c.lease_owner == owner)
                 .values(lease_beat=time.time(), in_flight=in_flight)
             )
             if changed.rowcount != 1:
-                raise RunConflict("Another process has taken this run over.")
-            command: str = connection.execute(select(RUN.c.command).where(RUN.c.id == run_id)).scalar_one()
-            return command
+                raise RunConflict(TAKEN)
+            return Asked(*connection.execute(select(RUN.c.command, RUN.c.cap).where(RUN.c.id == run_id)).one())
 
         return self.database.write(write)
-
-    def release(self, run_id: str, owner: str) -> None:
-        """Let go of a run."""
-        where = (RUN.c.id == run_id, RUN.c.lease_owner == owner)
-        self.database.write(
-            lambda connection: connection.execute(
-                update(RUN).where(*where).values(lease_owner="", lease_beat=0.0, command="", in_flight=0)
-            )
-        )
 
     def ask(self, run_id: str, command: str) -> None:
         """Ask whoever works on a run to `pause` or `stop`."""
@@ -330,25 +378,19 @@ class Ledger:
     ) -> int:
         """Mark failed cells to be worked on again; what they cost so far stays on the books. Returns how many."""
 
+        where: list[Any] = [CELL.c.run_id == run_id, CELL.c.state.in_(states)]
+        if reason:
+            where.append(CELL.c.reason == reason)
+        if step:
+            where.append(CELL.c.step == step)
+        pages: list[list[Any]] = [where]
+        if rows is not None:
+            starts = range(0, len(rows), AT_ONCE)
+            pages = [[*where, CELL.c.row.in_(list(rows[start : start + AT_ONCE]))] for start in starts]
+
         def write(connection: Connection) -> int:
-            where: list[Any] = [CELL.c.run_id == run_id, CELL.c.state.in_(states)]
-            if reason:
-                where.append(CELL.c.reason == reason)
-            if step:
-                where.append(CELL.c.step == step)
-            if rows is not None:
-                where.append(CELL.c.row.in_(list(rows)))
-            counts = connection.execute(
-                select(CELL.c.step, CELL.c.state, func.count()).where(*where).group_by(CELL.c.step, CELL.c.state)
-            ).all()
-            connection.execute(update(CELL).where(*where).values(state=CellState.PENDING, key=""))
-            for name, state, count in counts:
-                connection.execute(
-                    update(STEP)
-                    .where(STEP.c.run_id == run_id, STEP.c.step == name)
-                    .values(**{state: STEP.c[state] - count})
-                )
-            total: int = sum(count for _, _, count in counts)
+            # In one commit, however many pages: a half of what was asked for would be nobody's wish.
+            total = sum(_reopen(connection, run_id, page) for page in pages)
             _note(connection, run_id, "retry", f"{total} cells to be worked on again")
             return total
 
@@ -375,6 +417,16 @@ class Ledger:
 def _run_defaults(values: Record) -> Record:
     # A core insert knows nothing of the defaults that SQLModel keeps on the class.
     return Run(**values).model_dump()
+
+
+def _reopen(connection: Connection, run_id: str, where: Sequence[Any]) -> int:
+    counted = select(CELL.c.step, CELL.c.state, func.count()).where(*where).group_by(CELL.c.step, CELL.c.state)
+    counts = connection.execute(counted).all()
+    connection.execute(update(CELL).where(*where).values(state=CellState.PENDING, key=""))
+    for name, state, count in counts:
+        mine = (STEP.c.run_id == run_id, STEP.c.step == name)
+        connection.execute(update(STEP).where(*mine).values(**{state: STEP.c[state] - count}))
+    return sum(count for _, _, count in counts)
 
 
 def _note(connection: Connection, run_id: str, kind: str, message: str = "") -> None:
