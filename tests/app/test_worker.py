@@ -11,6 +11,7 @@ from app import worker as worker_module
 from app.settings import Settings
 from app.studio import Studio
 from app.worker import PARKED, Worker
+from components.errors import LedgerError
 from components.pipeline.engine import Engine
 from components.pipeline.ledger import Ledger
 from components.pipeline.ledger.cells import RUN
@@ -110,6 +111,34 @@ def test_a_run_at_work_elsewhere_is_left_alone(studio, worker):
     mine = f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}:another-engine"
     studio.ledger.set_state(run_id, RunState.RUNNING, lease_owner=mine, lease_beat=time.time())
     assert worker._waiting() == []
+
+
+def test_a_run_whose_end_could_not_be_written_waits_for_a_person(studio, worker, monkeypatch):
+    spec = asking(["a"])
+    run_id = create_run(studio.ledger, spec.build(), spec, RunOptions(origin="app"))
+    studio.ledger.set_state(run_id, RunState.RUNNING)
+    assert [waiting.id for waiting in worker._waiting()] == [run_id]
+
+    def is_full(*_args, **_values):
+        raise LedgerError("The disk is full.")
+
+    with monkeypatch.context() as full:
+        full.setattr(studio.ledger, "set_state", is_full)
+        worker._give_up(run_id, LedgerError("The disk is full."))
+    assert worker._waiting() == []
+    studio.runs.go_on(run_id)
+    assert [waiting.id for waiting in worker._waiting()] == [run_id]
+
+
+def test_a_surprise_goes_to_the_log_without_keys(studio, worker, monkeypatch, caplog):
+    monkeypatch.setenv("SOME_API_KEY", "canary of an odd shape")
+    spec = asking(["a"])
+    run_id = create_run(studio.ledger, spec.build(), spec, RunOptions(origin="app"))
+    for error in (RuntimeError("401 for canary of an odd shape"), LedgerError("No canary of an odd shape.")):
+        worker._give_up(run_id, error)
+        assert "canary" not in caplog.text + studio.runs.get(run_id).state_reason
+        studio.ledger.set_state(run_id, RunState.QUEUED)
+    assert "401 for [key]" in caplog.text
 
 
 def test_several_runs_are_worked_on_at_once_and_the_others_wait(tmp_path, server):

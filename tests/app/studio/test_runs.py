@@ -186,6 +186,37 @@ def test_a_run_rests_at_its_cap_and_goes_on_when_it_is_raised(studio, work, serv
     assert studio.runs.get(run_id).cap == 5.0
 
 
+def costly(studio, server):
+    priced = model(server, input_price=1000.0, output_price=1000.0, generation_kwargs={"max_new_tokens": 10})
+    return studio.runs.start(asking(["a"], llm=priced), cap=0.1)
+
+
+def test_a_cap_is_raised_while_another_process_works_on_the_run(studio, server):
+    run_id = costly(studio, server)
+    studio.ledger.set_state(run_id, RunState.RUNNING)
+    studio.ledger.claim(run_id, "another-machine:1:1:x")
+    studio.runs.go_on(run_id, cap=5.0)
+    run = studio.runs.get(run_id)
+    assert (run.cap, run.state) == (5.0, "running")
+    with pytest.raises(RunConflict, match="under way already"):
+        studio.runs.go_on(run_id)
+
+
+def test_a_cap_raised_the_moment_after_the_run_came_to_rest_counts(studio, server, monkeypatch):
+    run_id = costly(studio, server)
+    studio.ledger.set_state(run_id, RunState.RUNNING)
+    raised = studio.ledger.update_run
+
+    def rests_first(run_id, **values):
+        studio.ledger.set_state(run_id, RunState.CAPPED)
+        raised(run_id, **values)
+
+    monkeypatch.setattr(studio.ledger, "update_run", rests_first)
+    studio.runs.raise_cap(run_id, 5.0)
+    run = studio.runs.get(run_id)
+    assert (run.cap, run.state) == (5.0, "queued")
+
+
 def test_a_run_of_a_script_that_nobody_else_can_build_is_left_to_it(studio):
     from components.pipeline.graph import Graph
     from components.pipeline.spec import PipelineSpec
