@@ -15,9 +15,11 @@ from app.studio.pipelines import Pipelines
 from app.studio.progress import Progress, moment
 from components.errors import ConfigError, RunConflict
 from components.pipeline import artifacts
+from components.pipeline.batch.actions import rest_held_back
+from components.pipeline.batch.store import BatchStore
 from components.pipeline.ledger import Ledger, Run
 from components.pipeline.ledger.cells import EVENT, RUN
-from components.pipeline.ledger.ledger import LEASE_SECONDS
+from components.pipeline.ledger.leases import LEASE_SECONDS
 from components.pipeline.ledger.owner import is_at_work
 from components.pipeline.running import RunOptions, check_cap, create_run
 from components.pipeline.spec import PipelineSpec
@@ -211,6 +213,7 @@ class Runs:
                 self._ledger.set_state(run_id, state, sentence)
             else:
                 self._ask(run_id, _word(state))
+        rest_held_back(BatchStore(self._ledger))
 
     def _ask(self, run_id: str, word: str) -> None:
         # With nobody at work on it any more, a word left lying would hold its batch jobs back.

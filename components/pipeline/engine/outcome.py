@@ -18,6 +18,7 @@ from components.states import CellState, Reason
 from components.steps.typing import Row
 
 EXACT = frozenset({str, int, bool, type(None)})
+NUMBERS = frozenset({int, float})
 NESTED = frozenset({list, dict})
 PLAIN = EXACT | NESTED | {float}
 TEXT = frozenset({str})
@@ -96,6 +97,8 @@ def is_plain(values: Collection[Any]) -> bool:
     kinds = set(map(type, values))
     if kinds <= EXACT:
         return True
+    if kinds <= NUMBERS:
+        return all(map(isfinite, values))
     if float in kinds and not all(isfinite(value) for value in values if type(value) is float):
         return False
     return kinds <= PLAIN and all(

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Dialect, bindparam, select
 
 from components.errors import RunConflict
 from components.pipeline.ledger.cells import RUN
@@ -15,8 +16,7 @@ T = TypeVar("T")
 
 TAKEN = "Another process has taken this run over."
 
-# Built once, as it goes along with every commit. Where a database has several writers, nobody takes the run over
-# between the look and the commit.
+# Where a database has several writers, nobody takes the run over between the look and the commit.
 HOLDER = select(RUN.c.lease_owner).where(RUN.c.id == bindparam("of_run")).with_for_update(read=True)
 
 
@@ -35,7 +35,7 @@ class FencedDatabase(Database):
         """Have a write done with the next commit. The future has a RunConflict when the run was taken over."""
 
         def fenced(connection: Connection) -> T:
-            if connection.execute(HOLDER, {"of_run": self._run_id}).scalar() != self._owner:
+            if _holder(connection, self._run_id) != self._owner:
                 raise RunConflict(TAKEN)
             return write(connection)
 
@@ -53,3 +53,15 @@ class FencedDatabase(Database):
 
     def close(self) -> None:
         """Left to the database behind it, which others use too."""
+
+
+def _holder(connection: Connection, run_id: str) -> Any:
+    # Compiled once and handed to the driver as it is, as it goes along with every commit.
+    compiled = _holder_for(connection.dialect)
+    values: Any = (run_id,) if compiled.positional else {"of_run": run_id}
+    return connection.exec_driver_sql(compiled.string, values).scalar()
+
+
+@cache
+def _holder_for(dialect: Dialect) -> Any:
+    return HOLDER.compile(dialect=dialect)

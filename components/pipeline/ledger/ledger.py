@@ -1,44 +1,36 @@
 """What the engine, the app and the CLI ask of the ledger."""
 
 import os
-import secrets
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from copy import copy
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import orjson
-from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
-from components.errors import LedgerError, RunConflict
 from components.home import home
 from components.pipeline.ledger.cells import (
     CELL,
-    EVENT,
     ROUTE,
-    RUN,
     STEP,
     Record,
     add_to_totals,
     record_cells,
     remove_cells,
-    whole_text,
 )
 from components.pipeline.ledger.database import Database
-from components.pipeline.ledger.fence import TAKEN, FencedDatabase
+from components.pipeline.ledger.events import note
+from components.pipeline.ledger.fence import FencedDatabase
+from components.pipeline.ledger.leases import Leases
 from components.pipeline.ledger.migrate import upgrade
-from components.pipeline.ledger.owner import begins, is_at_work
-from components.pipeline.ledger.tables import Event, Run, StepRun, metadata
-from components.states import LIVE_STATES, CellState, Reason, RunState
+from components.pipeline.ledger.runs import Runs
+from components.pipeline.ledger.tables import metadata
+from components.states import CellState, Reason
 
-LEASE_SECONDS = 60.0
-WITHOUT_SPEC = tuple(literal("").label("spec") if column.name == "spec" else column for column in RUN.c)
 PAGE = 500
 AT_ONCE = 10_000
 """Names in one statement: SQLite takes 32,766 values at most."""
-FREE = {"lease_owner": "", "lease_beat": 0.0, "command": "", "in_flight": 0}
-"""A run that nobody works on."""
 
 
 def default_url() -> str:
@@ -46,16 +38,7 @@ def default_url() -> str:
     return os.environ.get("STILLROOM_DATABASE") or f"sqlite:///{home() / 'stillroom.db'}"
 
 
-class Asked(NamedTuple):
-    """What others want of whoever works on a run."""
-
-    command: str
-    """`pause` or `stop`, or nothing."""
-    cap: float | None
-    """What the run may spend."""
-
-
-class Ledger:
+class Ledger(Runs, Leases):
     """Runs, steps and cells, in one database that scripts, the CLI and the app share."""
 
     def __init__(self, url: str | None = None) -> None:
@@ -72,179 +55,6 @@ class Ledger:
         fenced = copy(self)
         fenced.database = FencedDatabase(self.database, run_id, owner)
         return fenced
-
-    # Runs
-
-    def create_run(self, run: Record, steps: Sequence[Record]) -> str:
-        """A new run with its steps; returns its id."""
-        run_id = f"r_{secrets.token_hex(16)}"
-        values = {"id": run_id, "created_at": time.time(), **run}
-
-        def write(connection: Connection) -> str:
-            connection.execute(insert(RUN).values(**_run_defaults(values)))
-            for position, step in enumerate(steps):
-                connection.execute(insert(STEP).values(run_id=run_id, position=position, **step))
-            _note(connection, run_id, "created")
-            return run_id
-
-        return self.database.write(write)
-
-    def run(self, run_id: str, *, with_spec: bool = True) -> Run:
-        """One run; its pipeline can be left out where it is not needed, as it may hold data.
-
-        Raises: LedgerError when there is none of that id.
-        """
-        with self.database.read() as connection:
-            columns = (RUN,) if with_spec else WITHOUT_SPEC
-            row = connection.execute(select(*columns).where(RUN.c.id == run_id)).mappings().first()
-        if row is None:
-            raise LedgerError(f"There is no run '{run_id}'.")
-        return Run(**row)
-
-    def find_run(self, start_of_id: str) -> Run:
-        """The run whose id starts so. Raises: LedgerError when none or several do."""
-        with self.database.read() as connection:
-            query = select(RUN).where(RUN.c.id.startswith(start_of_id, autoescape=True)).limit(2)
-            rows = connection.execute(query).mappings().all()
-        if len(rows) == 1:
-            return Run(**rows[0])
-        problem = "There is no run" if not rows else "Several runs have an id that starts with"
-        raise LedgerError(f"{problem} '{start_of_id}'.")
-
-    def runs(self, *, limit: int = 100, kinds: Sequence[str] = ("run",), name: str | None = None) -> list[Run]:
-        """The newest runs first, without their pipelines."""
-        query = select(*WITHOUT_SPEC).where(RUN.c.kind.in_(kinds)).order_by(RUN.c.created_at.desc()).limit(limit)
-        if name is not None:
-            query = query.where(RUN.c.name == name)
-        with self.database.read() as connection:
-            return [Run(**row) for row in connection.execute(query).mappings()]
-
-    def unfinished(self, name: str, spec_hash: str) -> Run | None:
-        """The newest run of this very pipeline, if it was interrupted, stopped or paused."""
-        query = select(RUN).where(RUN.c.name == name, RUN.c.kind == "run").order_by(RUN.c.created_at.desc()).limit(1)
-        with self.database.read() as connection:
-            row = connection.execute(query).mappings().first()
-        if row is None or row["spec_hash"] != spec_hash:
-            return None
-        run = Run(**row)
-        return None if run.state in (RunState.DONE, RunState.DONE_WITH_FAILURES) else run
-
-    def steps(self, run_id: str) -> list[StepRun]:
-        """The steps of a run, in order."""
-        query = select(STEP).where(STEP.c.run_id == run_id).order_by(STEP.c.position)
-        with self.database.read() as connection:
-            return [StepRun(**row) for row in connection.execute(query).mappings()]
-
-    def events(self, run_id: str) -> list[Event]:
-        """What happened to a run, oldest first."""
-        query = select(EVENT).where(EVENT.c.run_id == run_id).order_by(EVENT.c.id)
-        with self.database.read() as connection:
-            return [Event(**row) for row in connection.execute(query).mappings()]
-
-    def rest(self, run_id: str, state: RunState, reason: str = "", *, refused_at: float | None = None) -> bool:
-        """Write down that a run rests and let go of it.
-
-        False, with nothing written, where it would rest at a spending cap but has a higher one than the `refused_at`.
-        """
-        finished_at = time.time() if state in (RunState.DONE, RunState.DONE_WITH_FAILURES) else None
-
-        def write(connection: Connection) -> bool:
-            if state is RunState.CAPPED and refused_at is not None:
-                cap = connection.execute(select(RUN.c.cap).where(RUN.c.id == run_id)).scalar()
-                if cap is None or cap > refused_at:
-                    return False
-            changed = {"state": state, "state_reason": whole_text(reason), "finished_at": finished_at, **FREE}
-            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**changed))
-            _note(connection, run_id, state, reason)
-            return True
-
-        return self.database.write(write)
-
-    def may_have_paid(self, run_id: str, calls: int) -> None:
-        """Say of a run that calls were broken off, so that nobody knows whether they cost anything."""
-        many, them = ("1 call was", "it") if calls == 1 else (f"{calls} calls were", "them")
-        sentence = f"{many} broken off before an answer came. The provider may charge for {them} all the same."
-
-        def write(connection: Connection) -> None:
-            connection.execute(update(RUN).where(RUN.c.id == run_id).values(cost_known=False))
-            _note(connection, run_id, "broken_off", sentence)
-
-        self.database.write(write)
-
-    def set_state(self, run_id: str, state: RunState, reason: str = "", **values: Any) -> None:
-        """Move a run to a state, and note it on its timeline."""
-
-        def write(connection: Connection) -> None:
-            changed = {"state": state, "state_reason": whole_text(reason), **values}
-            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**changed))
-            _note(connection, run_id, state, reason)
-
-        self.database.write(write)
-
-    def update_run(self, run_id: str, **values: Any) -> None:
-        """Change fields of a run."""
-        self.database.write(
-            lambda connection: connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
-        )
-
-    def update_step(self, run_id: str, step: str, **values: Any) -> None:
-        """Change fields of a step."""
-        where = (STEP.c.run_id == run_id, STEP.c.step == step)
-        self.database.write(lambda connection: connection.execute(update(STEP).where(*where).values(**values)))
-
-    def delete_run(self, run_id: str) -> None:
-        """Remove a run and all its cells. Raises: RunConflict while somebody works on it."""
-        if self.run(run_id).state in LIVE_STATES:
-            raise RunConflict("This run is being worked on. Stop it first.")
-        self.database.write(lambda connection: connection.execute(delete(RUN).where(RUN.c.id == run_id)))
-
-    def note(self, run_id: str, kind: str, message: str = "") -> None:
-        """Add to a run's timeline."""
-        self.database.write(lambda connection: _note(connection, run_id, kind, message))
-
-    # Who works on a run
-
-    def claim(self, run_id: str, owner: str) -> int:
-        """Take a run over; returns how many calls were out when its last owner died.
-
-        Raises: RunConflict while another living process works on it.
-        """
-
-        def write(connection: Connection) -> int:
-            columns = (RUN.c.lease_owner, RUN.c.lease_beat, RUN.c.in_flight)
-            row = connection.execute(select(*columns).where(RUN.c.id == run_id)).first()
-            if row is None:
-                raise LedgerError(f"There is no run '{run_id}'.")
-            holder, beat, in_flight = row
-            fresh = time.time() - beat < LEASE_SECONDS
-            if holder and holder != owner and fresh and is_at_work(holder):
-                raise RunConflict("Another process is working on this run. Stop it there first.")
-            values = {"lease_owner": owner, "lease_beat": time.time(), "command": "", "in_flight": 0}
-            connection.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
-            return int(in_flight)
-
-        lost = self.database.write(write)
-        begins(owner)
-        return lost
-
-    def beat(self, run_id: str, owner: str, in_flight: int) -> Asked:
-        """Say that the owner is alive; returns what others ask of it. Raises: RunConflict when it lost the run."""
-
-        def write(connection: Connection) -> Asked:
-            changed = connection.execute(
-                update(RUN)
-                .where(RUN.c.id == run_id, RUN.c.lease_owner == owner)
-                .values(lease_beat=time.time(), in_flight=in_flight)
-            )
-            if changed.rowcount != 1:
-                raise RunConflict(TAKEN)
-            return Asked(*connection.execute(select(RUN.c.command, RUN.c.cap).where(RUN.c.id == run_id)).one())
-
-        return self.database.write(write)
-
-    def ask(self, run_id: str, command: str) -> None:
-        """Ask whoever works on a run to `pause` or `stop`."""
-        self.update_run(run_id, command=command)
 
     # Cells
 
@@ -391,7 +201,7 @@ class Ledger:
         def write(connection: Connection) -> int:
             # In one commit, however many pages: a half of what was asked for would be nobody's wish.
             total = sum(_reopen(connection, run_id, page) for page in pages)
-            _note(connection, run_id, "retry", f"{total} cells to be worked on again")
+            note(connection, run_id, "retry", f"{total} cells to be worked on again")
             return total
 
         return self.database.write(write)
@@ -414,11 +224,6 @@ class Ledger:
             return {batch: orjson.loads(targets) for batch, targets in connection.execute(query)}
 
 
-def _run_defaults(values: Record) -> Record:
-    # A core insert knows nothing of the defaults that SQLModel keeps on the class.
-    return Run(**values).model_dump()
-
-
 def _reopen(connection: Connection, run_id: str, where: Sequence[Any]) -> int:
     counted = select(CELL.c.step, CELL.c.state, func.count()).where(*where).group_by(CELL.c.step, CELL.c.state)
     counts = connection.execute(counted).all()
@@ -427,11 +232,6 @@ def _reopen(connection: Connection, run_id: str, where: Sequence[Any]) -> int:
         mine = (STEP.c.run_id == run_id, STEP.c.step == name)
         connection.execute(update(STEP).where(*mine).values(**{state: STEP.c[state] - count}))
     return sum(count for _, _, count in counts)
-
-
-def _note(connection: Connection, run_id: str, kind: str, message: str = "") -> None:
-    values = {"run_id": run_id, "at": time.time(), "kind": kind, "message": whole_text(message)}
-    connection.execute(insert(EVENT).values(**values))
 
 
 _opened: dict[str, Ledger] = {}
