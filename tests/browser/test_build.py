@@ -50,6 +50,20 @@ def test_steps_are_added_moved_and_removed(page: Page, app) -> None:
     assert spec.edges() == [("load_data_from_dicts_0", "text_generation_0")]
 
 
+def test_another_source_can_take_the_place_of_the_first(page: Page, app) -> None:
+    open_home(page)
+    page.get_by_role("button", name="Try with sample tickets").click()
+    page.wait_for_url("**/build?pipeline=*")
+    open_build(page)
+    add(page, "LoadDataFromDicts", at=1)
+    expect(page.locator(".sr-step-name")).to_have_text(["load_data_from_dicts_0", "load_data", "label"])
+    page.get_by_role("button", name="Remove load_data", exact=True).click()
+    expect(page.locator(".sr-step-name")).to_have_text(["load_data_from_dicts_0", "label"])
+    expect(page.get_by_text("needs a step before it")).to_have_count(0)
+    spec = app.studio.pipelines.get(page.url.partition("pipeline=")[2]).spec
+    assert spec.edges() == [("load_data_from_dicts_0", "label")]
+
+
 def test_a_step_and_the_pipeline_can_be_renamed(page: Page) -> None:
     start_with(page, "Label rows")
     choose_step(page, "label")
