@@ -397,7 +397,7 @@ def test_a_file_cannot_send_a_key_of_the_environment_to_an_address_of_its_own(
     llm = {"use": "OpenAILLM", "model": "m", "base_url": "https://llm.example.org/v1"}
     steps = [{"use": "TextGeneration", "name": "ask", "llm": llm}]
     pipeline = Pipeline.from_dict({"stillroom": 1, "pipeline": {"steps": steps, "connections": []}})
-    with pytest.raises(CredentialError, match="OPENAI_API_KEY is not sent to llm.example.org") as error:
+    with pytest.raises(RunPaused, match="OPENAI_API_KEY is not sent to llm.example.org") as error:
         start(pipeline, dataset=[{"instruction": "one"}])
     assert "canary" not in str(error.value)
 
