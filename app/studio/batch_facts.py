@@ -12,7 +12,7 @@ from app.studio.batch_terms import PATIENCE_HOURS, KnownTerms, Terms, is_on_this
 from app.studio.orphans import Journaled, JournalReader
 from app.studio.progress import moment
 from components.pipeline.batch import BatchStore
-from components.pipeline.batch.machine import is_unsent, needs_script
+from components.pipeline.batch.machine import can_be_held_back, needs_script
 from components.pipeline.batch.states import FINISHED, JobState, RequestState
 from components.pipeline.batch.store import JOB, REQUEST, SET
 from components.pipeline.batch.writing import is_adopted
@@ -142,9 +142,9 @@ class JobFacts:
 
     def _held_back(self, jobs: Sequence[BatchJob]) -> dict[str, str]:
         """The jobs that wait for somebody to continue a run, and why."""
-        unsent = [job for job in jobs if is_unsent(job) and job.cancel_requested_at is None]
-        why = self._store.held_back({job.set_key for job in unsent}) if unsent else {}
-        return {job.key: why[job.set_key] for job in unsent if job.set_key in why and job.state != JobState.BLOCKED}
+        idle = [job for job in jobs if job.state != JobState.BLOCKED and can_be_held_back(job)]
+        why = self._store.held_back({job.set_key for job in idle}) if idle else {}
+        return {job.key: why[job.set_key] for job in idle if job.set_key in why}
 
     def _line(
         self,

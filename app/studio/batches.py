@@ -18,7 +18,7 @@ from app.studio.runs import Runs
 from components.errors import ConfigError, RunConflict
 from components.pipeline.batch import BatchStore, actions
 from components.pipeline.batch.actions import Recovered
-from components.pipeline.batch.machine import is_unsent, needs_script
+from components.pipeline.batch.machine import can_be_held_back, needs_script
 from components.pipeline.batch.poller import Poller
 from components.pipeline.batch.states import FINISHED, OPEN_STATES, JobState
 from components.pipeline.ledger import Ledger
@@ -65,7 +65,7 @@ class Batches:
         open_jobs = self.store.jobs(states=[state for state in OPEN_STATES if state is not JobState.BLOCKED])
         jobs = [job for job in open_jobs if not needs_script(job)]
         held_back = self.store.held_back({job.set_key for job in jobs}) if jobs else {}
-        return any(not (is_unsent(job) and job.set_key in held_back) for job in jobs)
+        return any(not (can_be_held_back(job) and job.set_key in held_back) for job in jobs)
 
     def is_under_way(self) -> bool:
         """Whether a job is out, or a run that sent jobs is at work and may send more."""

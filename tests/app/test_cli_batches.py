@@ -305,7 +305,7 @@ def test_a_job_of_a_stopped_run_ends_a_watch_and_says_why_it_is_not_sent(studio,
     look_now(studio)
     done = stillroom("batches", "watch")
     assert done.exit_code == 1 and provider.batches == []
-    assert "Its run is stopped, so it is not sent and costs nothing. Continue the run to send it." in done.stdout
+    assert "Its run is stopped, so nothing more of it is sent. Continue the run to go on with it." in done.stdout
     assert answer("batches", "list")["jobs"][0]["is_held_back"]
 
 

@@ -38,7 +38,7 @@ class LocalBatch:
         self.caps = caps("local")
         self.account = "this machine"
         self._llm = llm
-        self._folder = folder or home() / "batches" / "local"
+        self._folder = folder or jobs_folder()
 
     def line(self, custom_id: str, path: str, body: Mapping[str, Any]) -> bytes:
         """One line of the input file."""
@@ -69,6 +69,7 @@ class LocalBatch:
         Raises: what stopped the work, such as CredentialError; the next call goes on.
         """
         job = find(self._folder, batch_id)
+        job.go_on()
         if job.state().status == "in_progress":
             work_on(job, self._llm).wait(PATIENCE)
         return _remote(job, job.state())
@@ -96,6 +97,19 @@ class LocalBatch:
             return
         for line in read_lines(job.results):
             yield line if isinstance(line, UnreadableLine) else _line(line)
+
+
+def jobs_folder() -> Path:
+    """Where this machine keeps its batch jobs."""
+    return home() / "batches" / "local"
+
+
+def rest(batch_id: str) -> None:
+    """Have no further row asked for until somebody calls `get` again, in whichever process the work goes on.
+
+    Raises: BatchGone.
+    """
+    find(jobs_folder(), batch_id).ask_to_rest()
 
 
 def local_requests(

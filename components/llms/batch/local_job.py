@@ -75,6 +75,19 @@ class LocalJob:
         """Tell whoever works on it to end."""
         (self.folder / "cancel").touch()
 
+    @property
+    def is_rest_asked(self) -> bool:
+        """Whether somebody wants the work on it to rest."""
+        return (self.folder / "rest").exists()
+
+    def ask_to_rest(self) -> None:
+        """Tell whoever works on it to ask for no further row."""
+        (self.folder / "rest").touch()
+
+    def go_on(self) -> None:
+        """Take the wish for a rest back."""
+        (self.folder / "rest").unlink(missing_ok=True)
+
     def requests(self) -> Iterator[dict[str, Any]]:
         """What was asked, a line at a time."""
         with open(self.folder / "input.jsonl", "rb") as handle:

@@ -95,6 +95,7 @@ class _Rows:
         self._told_at = 0.0
         self._gate = Gate(concurrency=AT_ONCE)
         self._stop: ProviderError | None = None
+        self._rests = False
 
     def work(self) -> None:
         """Ask for every row. Raises: what makes it no use to go on."""
@@ -104,12 +105,15 @@ class _Rows:
         if self._stop is not None:
             self._tell("in_progress")
             raise self._stop
+        if self._rests and not self._job.is_cancel_asked:
+            self._tell("in_progress")
+            return
         self._tell("cancelled" if self._job.is_cancel_asked else "completed")
         self._job.drop_input()
 
     async def _all(self, results: BinaryIO) -> None:
         waiting = (one for one in self._job.requests() if one["custom_id"] not in self._known)
-        watch = asyncio.create_task(self._heed_cancel())
+        watch = asyncio.create_task(self._heed_people())
         try:
             with through(self._gate):
                 await asyncio.gather(*(self._some(waiting, results) for _ in range(AT_ONCE)))
@@ -118,7 +122,7 @@ class _Rows:
 
     async def _some(self, waiting: Iterator[dict[str, Any]], results: BinaryIO) -> None:
         for request in waiting:
-            if self._stop is not None or self._job.is_cancel_asked:
+            if self._stop is not None or self._is_to_end():
                 return
             answer = await self._answer(request["body"])
             if answer is None:
@@ -164,8 +168,13 @@ class _Rows:
         self._stop = self._stop or error
         self._gate.halt()
 
-    async def _heed_cancel(self) -> None:
-        while not self._job.is_cancel_asked:
+    def _is_to_end(self) -> bool:
+        # Remembered: whoever asked for the rest may take it back before the rows that are out are home.
+        self._rests = self._rests or self._job.is_rest_asked
+        return self._rests or self._job.is_cancel_asked
+
+    async def _heed_people(self) -> None:
+        while not self._is_to_end():
             await asyncio.sleep(LOOK_SECONDS)
         self._gate.halt()
 

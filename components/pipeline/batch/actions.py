@@ -4,9 +4,10 @@ import json
 import time
 
 from components.errors import ConfigError, RunConflict
+from components.llms.batch.local import rest
 from components.llms.batch.protocol import BatchProvider
 from components.pipeline.batch.in_hand import CANCELED
-from components.pipeline.batch.machine import place_of
+from components.pipeline.batch.machine import can_be_held_back, is_on_this_machine, place_of
 from components.pipeline.batch.reading import ATTACHED
 from components.pipeline.batch.recovery import Recovered, recover
 from components.pipeline.batch.resend import plan_again
@@ -15,7 +16,7 @@ from components.pipeline.batch.store import BatchStore
 from components.pipeline.ledger.tables import BatchJob
 from components.states import RunState
 
-__all__ = ["Recovered", "adopt", "cancel", "finish_online", "recover", "refresh", "resubmit", "retry"]
+__all__ = ["Recovered", "adopt", "cancel", "finish_online", "recover", "refresh", "rest_held_back", "resubmit", "retry"]
 
 
 def refresh(store: BatchStore, job: BatchJob) -> None:
@@ -26,6 +27,16 @@ def refresh(store: BatchStore, job: BatchJob) -> None:
         store.change(job.key, place_of(job), "Asked for by a person.", message="", next_poll_at=0.0)
     else:
         store.change(job.key, next_poll_at=0.0)
+
+
+def rest_held_back(store: BatchStore) -> None:
+    """Have no further row asked for by jobs on this machine whose runs somebody halted."""
+    out = store.jobs(states=(JobState.SUBMITTED, JobState.RUNNING))
+    jobs = [job for job in out if is_on_this_machine(job) and can_be_held_back(job)]
+    why = store.held_back({job.set_key for job in jobs}) if jobs else {}
+    for job in jobs:
+        if job.set_key in why:
+            rest(job.remote_id or "")
 
 
 def cancel(store: BatchStore, job: BatchJob, provider: BatchProvider) -> None:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 
 from components.errors import ConfigError, ProviderError, StillroomError
+from components.llms.batch.local import rest
+from components.llms.batch.local_job import ID as LOCAL_ID
 from components.llms.batch.protocol import BatchProvider, Remote
 from components.pipeline.batch import collecting, submitting
 from components.pipeline.batch.accounts import why_not_ours
@@ -113,6 +115,11 @@ class Machine:
         match place_of(hand.job):
             case JobState.PLANNED | JobState.UPLOADED if submitting.is_held_back(hand):
                 return False
+            case JobState.SUBMITTED | JobState.RUNNING if is_on_this_machine(hand.job) and submitting.is_held_back(
+                hand
+            ):
+                rest(hand.job.remote_id or "")
+                return False
             case JobState.PLANNED:
                 return submitting.upload(hand)
             case JobState.UPLOADED:
@@ -133,6 +140,17 @@ def needs_script(job: BatchJob) -> bool:
 def is_unsent(job: BatchJob) -> bool:
     """Whether nothing of a job is at its provider, nor may be."""
     return place_of(job) in (JobState.PLANNED, JobState.UPLOADED)
+
+
+def is_on_this_machine(job: BatchJob) -> bool:
+    """Whether a job was begun as one that this machine works on."""
+    return LOCAL_ID.fullmatch(job.remote_id or "") is not None
+
+
+def can_be_held_back(job: BatchJob) -> bool:
+    """Whether a job spends nothing more when it is left alone."""
+    is_out = place_of(job) in (JobState.SUBMITTED, JobState.RUNNING)
+    return job.cancel_requested_at is None and (is_unsent(job) or (is_out and is_on_this_machine(job)))
 
 
 def place_of(job: BatchJob) -> JobState:

@@ -11,11 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from components import catalog
 from components.embeddings import OpenAIEmbeddings
 from components.errors import ConfigError, StillroomError
-from components.llms.batch.local_job import ID as LOCAL_ID
 from components.llms.batch.protocol import BatchProvider
 from components.llms.llm import LLM
 from components.pipeline.batch.lease import owner_name
-from components.pipeline.batch.machine import Machine
+from components.pipeline.batch.machine import Machine, is_on_this_machine
 from components.pipeline.batch.model import BatchModel
 from components.pipeline.batch.recovery import tidy_up
 from components.pipeline.batch.states import FINISHED, JobState, Unsure
@@ -146,4 +145,4 @@ class Poller:
 def _is_followed(job: BatchJob) -> bool:
     """Whether a list says all there is to know of a job; one on this machine is worked on by being asked about."""
     is_out = job.state in (JobState.SUBMITTED, JobState.RUNNING) and job.cancel_requested_at is None
-    return is_out and not LOCAL_ID.fullmatch(job.remote_id or "")
+    return is_out and not is_on_this_machine(job)

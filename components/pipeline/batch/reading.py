@@ -62,8 +62,8 @@ class Standing(NamedTuple):
     """Bytes of its reply."""
 
 
-HELD_BACK = "so it is not sent and costs nothing."
-RUN_RESTS = f"Its run is {{}}, {HELD_BACK} Continue the run to send it."
+HELD_BACK = "so nothing more of it is sent."
+RUN_RESTS = f"Its run is {{}}, {HELD_BACK} Continue the run to go on with it."
 RUN_GONE = f"Its run was deleted, {HELD_BACK} Cancel it, or run the pipeline again to use it."
 
 

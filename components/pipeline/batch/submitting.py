@@ -30,7 +30,7 @@ LOOKING = "Looking for the job at the provider; it is not made twice."
 
 
 def is_held_back(hand: InHand) -> bool:
-    """Whether somebody halted the run that the job is for, so that it is not sent now; it waits and says so."""
+    """Whether somebody halted the run that the job is for, so that nothing is sent now; it waits and says so."""
     job = hand.job
     why = "" if job.cancel_requested_at else hand.store.held_back([job.set_key]).get(job.set_key, "")
     if why and (job.state, job.message) != (JobState.HELD, why):

@@ -11,11 +11,14 @@ import pytest
 from app.settings import Settings
 from app.studio import NotFound, Studio
 from components.errors import BatchGone, ConfigError, RunConflict
+from components.llms.batch.local import jobs_folder
+from components.llms.batch.local_job import find
 from components.pipeline.batch.states import JobState
 from components.pipeline.ledger import Ledger
 from components.states import RunState
 from tests.app.batches import a_batch_server, adds_up, batch_model, collected, finished, overnight, submitted
 from tests.app.pipelines import asking
+from tests.servers.openai_server import OpenAIServer
 
 
 @pytest.fixture(autouse=True)
@@ -448,7 +451,7 @@ def test_nothing_is_sent_for_a_run_that_a_person_halted_until_it_is_continued(st
     run_id, key = held(studio, work, provider)
     getattr(studio.runs, halt)(run_id)
     job = studio.batches.get(key)
-    assert job["is_held_back"] and "Continue the run to send it." in job["message"] and not job["needs_person"]
+    assert job["is_held_back"] and "Continue the run to go on with it." in job["message"] and not job["needs_person"]
     look(studio)
     studio.batches.collect(key)
     studio.batches.refresh(key)
@@ -539,3 +542,30 @@ def test_the_rest_of_a_run_is_not_done_now_while_the_job_of_another_is_out_for_i
     assert studio.batches.finish_online(second, "answer") == 0
     assert provider.calls("POST", "/v1/chat/completions") == []
     assert studio.batches.get(key)["counts"]["ok"] == 10
+
+
+def test_a_job_on_this_machine_rests_with_its_run_and_goes_on_with_it(studio, work):
+    with OpenAIServer(tag_pattern=r"row-\d+", latency_ms=100) as server:
+        run_id, key = submitted(studio, work, overnight(server, count=100))
+        assert studio.batches.get(key)["is_local"]
+        studio.runs.stop(run_id)
+        job = find(jobs_folder(), studio.batches.get(key)["provider_id"])
+        while not job.is_rest_asked or is_at_work(job):
+            threading.Event().wait(0.05)
+        paid = len(server.requests)
+        assert paid < 100
+        look(studio)
+        shown = studio.batches.get(key)
+        assert shown["is_held_back"] and "nothing more of it is sent" in shown["message"] and adds_up(shown)
+        assert not is_at_work(job) and len(server.requests) == paid
+        server.behavior.latency_ms = 0
+        studio.runs.go_on(run_id)
+        assert work(run_id) in (RunState.WAITING_BATCH, RunState.DONE)
+        if studio.runs.get(run_id).state != "done":
+            assert finished(studio, work, run_id) is RunState.DONE
+        assert all(server.paid(f"row-{n}") == 1 for n in range(100))
+
+
+def is_at_work(job):
+    with job.held() as is_free:
+        return not is_free

@@ -341,3 +341,27 @@ def test_a_script_that_ends_in_the_middle_fails_no_row(start, own_home):
         job = local_job.find(own_home / "batches" / "local", remote.id)
         assert b'"error"' not in (job.results.read_bytes() if job.results.exists() else b"")
         assert len(journey.rows(journey.ended(remote))) == 40
+
+
+# Rest
+
+
+def test_a_job_that_rests_asks_for_no_further_row_until_somebody_asks_about_it(own_home):
+    let_go = threading.Event()
+    llm = EchoLLM().delayed_by(lambda _text: 0.0 if let_go.is_set() else 0.05)
+    journey = Journey(llm, own_home / "files", count=40)
+    journey.upload()
+    remote = journey.create()
+    local.work_on(local_job.find(local.jobs_folder(), remote.id), llm)
+    while not llm.calls:
+        threading.Event().wait(0.01)
+    local.rest(remote.id)
+    job = local_job.find(local.jobs_folder(), remote.id)
+    work = local.work_on(job, llm)
+    while work.is_alive:
+        work.wait(1.0)
+    asked = dict(llm.calls)
+    assert 0 < len(asked) < 40 and job.state().status == "in_progress" and job.state().completed == len(asked)
+    let_go.set()
+    rows = journey.rows(journey.ended(remote))
+    assert len(rows) == 40 and set(llm.calls.values()) == {1}
