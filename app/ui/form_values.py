@@ -128,12 +128,16 @@ def _fits(kind: Kind, value: Any) -> bool:
         case Kind.PAIRS:
             return value is None or _is_pairs(value)
         case Kind.LABELS:
-            return value is None or _is_pairs(value) or (_is_list(value) and not any(":" in item for item in value))
+            return value is None or _is_pairs(value) or (_is_list(value) and _are_labels(value))
         case Kind.COMPONENT:
             return value is None or isinstance(value, Mapping)
         case Kind.CHOICE:
             return not isinstance(value, (dict, list))
     return value is None or isinstance(value, str)
+
+
+def _are_labels(names: list[str]) -> bool:
+    return len(set(names)) == len(names) and not any(":" in name for name in names)
 
 
 def _is_line(value: Any) -> bool:

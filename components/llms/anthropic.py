@@ -18,7 +18,7 @@ from components.llms.output import split_input
 from components.llms.parameters import ExtraBody, TopK, TopP
 from components.llms.remote import RemoteLLM
 from components.llms.structured import Form, Rung
-from components.llms.typing import ChatItem, FormattedInput, GenerateOutput
+from components.llms.typing import INSTRUCTING, ChatItem, FormattedInput, GenerateOutput
 
 TOOL = "answer"
 DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
@@ -96,13 +96,13 @@ def messages_body(
     """The body of a messages request; a form is asked for by its schema, by a tool, or in the prompt."""
     if form is not None and rung is Rung.PROMPT:
         messages = form.messages(rung, messages)
-    system = "\n\n".join(_text(message) for message in messages if message["role"] == "system")
+    system = "\n\n".join(_text(message) for message in messages if message["role"] in INSTRUCTING)
     body: dict[str, Any] = {
         "model": model,
         "messages": [
             {"role": message["role"], "content": _content(message["content"])}
             for message in messages
-            if message["role"] != "system"
+            if message["role"] not in INSTRUCTING
         ],
         "max_tokens": max_tokens,
     }

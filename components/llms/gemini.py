@@ -29,7 +29,7 @@ from components.llms.parameters import (
 )
 from components.llms.remote import RemoteLLM
 from components.llms.structured import Form, Rung
-from components.llms.typing import ChatItem, FormattedInput, GenerateOutput, Logprob
+from components.llms.typing import INSTRUCTING, ChatItem, FormattedInput, GenerateOutput, Logprob
 
 ENDED = {"STOP": "stop", "MAX_TOKENS": "length"}
 DECLINED = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"})
@@ -116,12 +116,12 @@ def content_body(
             config["responseMimeType"] = "application/json"
         if rung is Rung.JSON_SCHEMA:
             config["responseJsonSchema"] = form.schema
-    system = [part for message in messages if message["role"] == "system" for part in _parts(message)]
+    system = [part for message in messages if message["role"] in INSTRUCTING for part in _parts(message)]
     body: dict[str, Any] = {
         "contents": [
             {"role": "model" if message["role"] == "assistant" else "user", "parts": _parts(message)}
             for message in messages
-            if message["role"] != "system"
+            if message["role"] not in INSTRUCTING
         ],
         "generationConfig": config,
     }

@@ -26,7 +26,7 @@ def check_prompt(prompt: Any, title: str) -> None:
         if not isinstance(message, Mapping) or "role" not in message or "content" not in message:
             raise ConfigError(f"{title}: message {number} must be a dict with 'role' and 'content'.") from None
         what = (
-            "'role' must be system, user, assistant or tool"
+            "'role' must be system, developer, user, assistant or tool"
             if "role" in place
             else "'content' must be text or a list of parts"
         )

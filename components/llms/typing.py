@@ -11,11 +11,14 @@ from typing_extensions import TypedDict
 class ChatItem(TypedDict):
     """One message: who speaks, and the text or the list of content parts."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]]
 
 
 ChatType = list[ChatItem]
+
+INSTRUCTING = frozenset({"system", "developer"})
+"""The roles whose messages go where a provider keeps instructions apart."""
 
 
 class StructuredOutput(TypedDict, total=False):

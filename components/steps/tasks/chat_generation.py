@@ -9,7 +9,7 @@ from components.steps.tasks.task import Task
 from components.steps.tasks.text_generation import answered
 from components.steps.typing import Row, StepColumns
 
-ROLES = ("system", "user", "assistant", "tool")
+ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 class ChatGeneration(Task):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from app.ui.form_fields import Field, Kind, fields_of
@@ -26,6 +26,7 @@ def test_a_form_that_nobody_touched_leaves_every_field_at_its_default(name: str)
 
 
 @given(st.sampled_from(TYPED), VALUES)
+@example(Kind.LABELS, ["billing", "billing"])
 def test_whatever_a_file_holds_can_be_shown_and_read_back_unchanged(kind: Kind, value) -> None:
     one = suited(field(kind, is_required=True), value)
     # A number that came as text is read as a number, which is what it was meant to be.

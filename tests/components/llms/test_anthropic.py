@@ -55,7 +55,7 @@ class Messages(Loopback):
 def test_the_system_message_stands_apart():
     messages = [
         {"role": "system", "content": "Be kind."},
-        {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+        {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
         *ask("hi"),
     ]
     assert messages_body("m", messages, 9, {"temperature": 0.0, "top_k": None}) == {

@@ -40,7 +40,10 @@ def test_a_parameter_that_does_not_fit_is_one_sentence(given, kind, sentence):
         (None, "prompt 2 must be a list of messages, or text, not NoneType"),
         (["hello"], "prompt 2: message 1 must be a dict with 'role' and 'content'"),
         ([{"role": "user"}], "prompt 2: message 1 must be a dict with 'role' and 'content'"),
-        ([{"role": "x", "content": "a"}], "message 1 is wrong: 'role' must be system, user, assistant or tool"),
+        (
+            [{"role": "x", "content": "a"}],
+            "message 1 is wrong: 'role' must be system, developer, user, assistant or tool",
+        ),
         ([{"role": "user", "content": 7}], "message 1 is wrong: 'content' must be text or a list of parts"),
     ],
 )

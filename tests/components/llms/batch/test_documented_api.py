@@ -119,7 +119,7 @@ def test_every_provider_goes_the_same_way(call, name):
 def test_a_row_for_which_the_whole_file_is_refused_is_left_out_of_the_next(name):
     with server_for(name, polls_until_done=1) as server:
         llm = model_at(server, name, use_offline_batch_generation=True, offline_batch_generation_block_until_done=1)
-        bad = [{"role": "system" if name == "gemini" else "alien", "content": "nobody speaks"}]
+        bad = [{"role": "system" if name == "gemini" else "developer", "content": "nobody speaks"}]
         good = [[{"role": "user", "content": text}] for text in TEXTS]
         outputs = llm.generate_outputs(inputs=[good[0], bad, good[1]])
         assert [output["generations"] for output in outputs] == [[f"echo: {TEXTS[0]}"], [None], [f"echo: {TEXTS[1]}"]]
