@@ -224,6 +224,7 @@ def test_the_browser_tells_that_the_run_has_ended(
     page.get_by_role("button", name="Collect now").click()
     expect(page.locator(".sr-chip[data-state=done]")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Will notify")).to_be_hidden()
-    assert page.evaluate("notified") == [["Asking", "The run is done."]]
+    name = app.studio.pipelines.get(pipeline).name
+    assert page.evaluate("notified") == [[name, "The run is done."]]
     counts_add_up(page, 3)
     assert is_no_wider_than_the_screen(page)
